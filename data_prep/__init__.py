@@ -1,0 +1,1 @@
+"""Builders that turn labelled scenes into records; never imported by permjax."""

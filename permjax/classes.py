@@ -1,0 +1,52 @@
+"""The four classes of a cloud mask, and labels as sets of classes.
+
+A label is a uint8 whose bit `k` says that the pixel may be of class `k`; so a data set that does
+not tell thin cloud from thick, or leaves shadow out, still says exactly what it knows.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+
+class CloudClass(IntEnum):
+    """A class of the cloud mask; its value is the class code in mask files."""
+
+    CLEAR = 0
+    THICK_CLOUD = 1
+    THIN_CLOUD = 2
+    CLOUD_SHADOW = 3
+
+    @property
+    def bit(self) -> int:
+        """The label bit of this class."""
+        return 1 << self.value
+
+    @property
+    def title(self) -> str:
+        """The class name for people: `thick cloud`."""
+        return self.name.lower().replace("_", " ")
+
+
+CLASS_COUNT: Final = len(CloudClass)
+
+NO_DATA: Final = 255
+"""The code of a pixel without data in a mask file."""
+
+# Label bits, by the words of the data sets that need them.
+UNLABELLED: Final = 0
+CLEAR: Final = CloudClass.CLEAR.bit
+THICK_CLOUD: Final = CloudClass.THICK_CLOUD.bit
+THIN_CLOUD: Final = CloudClass.THIN_CLOUD.bit
+CLOUD_SHADOW: Final = CloudClass.CLOUD_SHADOW.bit
+CLOUD: Final = THICK_CLOUD | THIN_CLOUD
+CLEAR_OR_SHADOW: Final = CLEAR | CLOUD_SHADOW
+
+COLOURS: Final[dict[CloudClass, tuple[int, int, int]]] = {
+    # Okabe and Ito's palette, told apart with every common colour blindness
+    # (https://jfly.uni-koeln.de/color/): bluish green, white, sky blue, dark blue.
+    CloudClass.CLEAR: (0, 158, 115),
+    CloudClass.THICK_CLOUD: (255, 255, 255),
+    CloudClass.THIN_CLOUD: (86, 180, 233),
+    CloudClass.CLOUD_SHADOW: (0, 60, 120),
+}
+"""sRGB colour of each class, in pictures and in the colour table of mask files."""
