@@ -3,10 +3,9 @@
 The table is `sensors.toml` beside this file; a user's own sensor is a TOML file of the same form.
 """
 
-import tomllib
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,11 +44,11 @@ class Sensor:
     bands: tuple[Band, ...]
 
 
-@dataclass(frozen=True)
-class BandDescription:
-    """Descriptions of N bands in the order of an image's last axis.
+class BandDescription(NamedTuple):
+    """Descriptions of N bands in the order of an image's last axis; a JAX pytree.
 
-    Axes: `wavelength_nm` float32 [N], `bandwidth_nm` float32 [N], `kind` int32 [N] (`Kind`).
+    Axes: `wavelength_nm` float32 [N], `bandwidth_nm` float32 [N], `kind` int32 [N] (`Kind`);
+    a batch of them has a leading axis B on each.
     """
 
     wavelength_nm: np.ndarray
