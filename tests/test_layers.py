@@ -1,0 +1,179 @@
+"""The laws of PairwiseBandConv, for each implementation of it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from permjax.layers import PairwiseBandConv
+
+DESCRIPTOR_SIZE = 3
+
+
+def layer(implementation: Any, **settings) -> PairwiseBandConv:
+    settings = {"features": 4, "kernel_size": 3, "rngs": nnx.Rngs(0)} | settings
+    made = PairwiseBandConv(
+        descriptor_size=DESCRIPTOR_SIZE, implementation=implementation, **settings
+    )
+    made.bias[...] = jnp.linspace(-0.2, 0.3, settings["features"])
+    return made
+
+
+def inputs(bands: int, height: int = 6, width: int = 5, batch: tuple[int, ...] = (2,), seed=0):
+    rng = np.random.default_rng(seed)
+    return (
+        jnp.asarray(rng.normal(size=(*batch, height, width, bands)), jnp.float32),
+        jnp.asarray(rng.normal(size=(*batch, bands, DESCRIPTOR_SIZE)), jnp.float32),
+        jnp.ones((*batch, bands), bool),
+    )
+
+
+both = pytest.mark.parametrize("implementation", ["reference", "factored"])
+
+
+def test_equals_the_formula_worked_out_by_loops():
+    """The reference is the definition: explicit loops over pixels, pairs and kernel in float64."""
+    conv = layer("reference", features=2)
+    image, descriptors, valid = inputs(3, batch=())
+    valid = valid.at[1].set(False)
+    kernel = np.asarray(conv.kernel[...], np.float64)
+    descriptor_kernel = np.asarray(conv.descriptor_kernel[...], np.float64)
+    bias = np.asarray(conv.bias[...], np.float64)
+    x = np.pad(np.asarray(image, np.float64), ((1, 1), (1, 1), (0, 0)))
+    d = np.asarray(descriptors, np.float64)
+    expected = np.zeros((6, 5, 2))
+    for i in (0, 2):
+        for j in (0, 2):
+            pair = d[i] @ descriptor_kernel[0] + d[j] @ descriptor_kernel[1] + bias
+            for row in range(6):
+                for column in range(5):
+                    around = x[row : row + 3, column : column + 3]
+                    sums = np.einsum("yx,yxf->f", around[..., i], kernel[:, :, 0])
+                    sums += np.einsum("yx,yxf->f", around[..., j], kernel[:, :, 1])
+                    expected[row, column] += np.maximum(sums + pair, 0) / 4
+    np.testing.assert_allclose(conv(image, descriptors, valid), expected, rtol=1e-5, atol=1e-6)
+
+
+@both
+@given(order=st.permutations(range(5)))
+@settings(max_examples=5, deadline=None)
+def test_order_of_bands_does_not_matter(implementation, order):
+    conv = layer(implementation)
+    image, descriptors, valid = inputs(5)
+    valid = valid.at[:, 3].set(False)
+    order = jnp.asarray(order)
+    permuted = conv(image[..., order], descriptors[:, order], valid[:, order])
+    np.testing.assert_allclose(permuted, conv(image, descriptors, valid), rtol=1e-5, atol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("filler", [0.0, 7.0, np.nan, np.inf])
+def test_bands_that_are_not_there_change_nothing(implementation, filler):
+    conv = layer(implementation)
+    image, descriptors, valid = inputs(3)
+    padded = conv(
+        jnp.pad(image, ((0, 0), (0, 0), (0, 0), (1, 2)), constant_values=filler),
+        jnp.pad(descriptors, ((0, 0), (1, 2), (0, 0)), constant_values=filler),
+        jnp.pad(valid, ((0, 0), (1, 2))),
+    )
+    np.testing.assert_allclose(padded, conv(image, descriptors, valid), rtol=1e-5, atol=1e-6)
+
+
+@both
+def test_each_image_of_a_batch_has_its_own_bands(implementation):
+    conv = layer(implementation)
+    image, descriptors, valid = inputs(4, batch=(3,))
+    valid = jnp.asarray([[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 0, 0]], bool)
+    together = conv(image, descriptors, valid)
+    for b in range(3):
+        there = np.flatnonzero(valid[b])
+        alone = conv(image[b][..., there], descriptors[b][there], valid[b][there])
+        np.testing.assert_allclose(together[b], alone, rtol=1e-5, atol=1e-6)
+
+
+@both
+def test_one_band_is_the_pair_of_it_with_itself(implementation):
+    conv = layer(implementation)
+    image, descriptors, valid = inputs(1)
+    twice = conv(
+        jnp.concatenate([image, image], -1),
+        jnp.concatenate([descriptors, descriptors], 1),
+        jnp.concatenate([valid, valid], 1),
+    )
+    np.testing.assert_allclose(conv(image, descriptors, valid), twice, rtol=1e-5, atol=1e-6)
+
+
+@both
+def test_without_a_valid_band_the_output_is_zero(implementation):
+    image, descriptors, valid = inputs(2)
+    assert not np.any(layer(implementation)(image * jnp.nan, descriptors, ~valid))
+
+
+@given(
+    bands=st.integers(1, 6),
+    height=st.integers(3, 9),
+    width=st.integers(3, 9),
+    kernel_size=st.sampled_from([1, 3]),
+    strides=st.sampled_from([1, 2]),
+    padding=st.sampled_from(["SAME", "VALID"]),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=8, deadline=None)
+def test_factored_equals_reference(bands, height, width, kernel_size, strides, padding, seed):
+    """Outputs and the gradients of parameters, pixels and descriptors agree and are finite."""
+    image, descriptors, valid = inputs(bands, height, width, seed=seed)
+    rng = np.random.default_rng(seed)
+    valid = jnp.asarray(rng.random(valid.shape) < 0.7)
+    image = jnp.where(valid[:, None, None], image, jnp.nan)
+
+    def outputs(implementation):
+        conv = layer(implementation, kernel_size=kernel_size, strides=strides, padding=padding)
+        graphdef, params = nnx.split(conv)
+
+        def loss(params, image, descriptors):
+            y = nnx.merge(graphdef, params)(image, descriptors, valid)
+            return jnp.sum(jnp.sin(3 * y)), y
+
+        return jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(params, image, descriptors)
+
+    def compare(ours, theirs):
+        assert np.all(np.isfinite(ours))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+    jax.tree.map(compare, outputs("factored"), outputs("reference"))
+
+
+@both
+def test_other_activations(implementation):
+    """phi is free: a smooth one agrees with the formula on a single pixel."""
+    conv = layer(implementation, activation=jnp.tanh, kernel_size=1)
+    image, descriptors, valid = inputs(2, 1, 1, batch=())
+    k, w = conv.kernel[...][0, 0], conv.descriptor_kernel[...]
+    expected = sum(
+        jnp.tanh(
+            image[0, 0, i] * k[0] + image[0, 0, j] * k[1]
+            + descriptors[i] @ w[0] + descriptors[j] @ w[1] + conv.bias[...]
+        ) / 4
+        for i in range(2) for j in range(2)
+    )  # fmt: skip
+    np.testing.assert_allclose(conv(image, descriptors, valid)[0, 0], expected, rtol=1e-5)
+
+
+@both
+def test_bfloat16_is_close(implementation):
+    image, descriptors, valid = inputs(6)
+    exact = layer(implementation)(image, descriptors, valid)
+    rounded = layer(implementation, dtype=jnp.bfloat16)(image, descriptors, valid)
+    assert rounded.dtype == jnp.bfloat16
+    np.testing.assert_allclose(rounded.astype(jnp.float32), exact, atol=0.03, rtol=0.03)
+
+
+def test_wrong_band_axes_are_refused():
+    image, descriptors, valid = inputs(3)
+    with pytest.raises(ValueError, match="3 bands, but there are 2 descriptors"):
+        layer("factored")(image, descriptors[:, :2], valid)
