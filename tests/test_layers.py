@@ -139,7 +139,8 @@ def test_factored_equals_reference(bands, height, width, kernel_size, strides, p
             y = nnx.merge(graphdef, params)(image, descriptors, valid)
             return jnp.sum(jnp.sin(3 * y)), y
 
-        return jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(params, image, descriptors)
+        gradients = jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))
+        return gradients(params, image, descriptors)
 
     def compare(ours, theirs):
         assert np.all(np.isfinite(ours))

@@ -1,0 +1,189 @@
+"""CloudMasker: described bands in, four class logits a pixel out.
+
+Axes: B batch, H height, W width, N bands, D descriptor components, F features, C classes.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from permjax.classes import CLASS_COUNT
+from permjax.layers import PairwiseBandConv
+from permjax.sensors import BandDescription, Kind
+
+# The descriptors span the windows in which optical sensors have bands: 400 nm to 14 um in
+# wavelength, 1 nm to 2 um in bandwidth. Outside the encoding goes on smoothly.
+WAVELENGTH_RANGE_NM = (400.0, 14_000.0)
+BANDWIDTH_RANGE_NM = (1.0, 2_000.0)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The size of a CloudMasker.
+
+    Attributes:
+        features: of the levels at 1/2, 1/4, 1/8, ... of the image's resolution.
+        descriptor_size: D, components of an encoded band description.
+        bfloat16: compute in bfloat16 (for accelerators); parameters stay float32.
+    """
+
+    features: tuple[int, ...] = (32, 48, 64, 96)
+    descriptor_size: int = 32
+    bfloat16: bool = False
+
+    def __post_init__(self):
+        if not self.features or min(self.features) < 1 or self.descriptor_size < 1:
+            raise ValueError("features and descriptor_size of the model must be positive")
+
+
+class DescriptorEncoder(nnx.Module):
+    """Encodes band descriptions as vectors, smoothly, so that unseen bands interpolate.
+
+    The logarithms of wavelength and bandwidth enter through sines and cosines of few low
+    frequencies (Tancik et al. 2020, "Fourier Features Let Networks Learn High Frequency
+    Functions"), the kind one-hot, then a perceptron with one hidden layer.
+    """
+
+    def __init__(self, size: int, *, rngs: nnx.Rngs):
+        self.hidden = nnx.Linear(2 * (5 + 2) + 2 + len(Kind), 2 * size, rngs=rngs)
+        self.out = nnx.Linear(2 * size, size, rngs=rngs)
+
+    def __call__(self, bands: BandDescription) -> jax.Array:
+        """Encode: arrays `[..., N]` to `[..., N, D]`."""
+        wavelength = _log_position(bands.wavelength_nm, WAVELENGTH_RANGE_NM)
+        bandwidth = _log_position(bands.bandwidth_nm, BANDWIDTH_RANGE_NM)
+        code = jnp.concatenate(
+            [
+                _waves(wavelength, octaves=5),
+                _waves(bandwidth, octaves=2),
+                wavelength[..., None],
+                bandwidth[..., None],
+                jax.nn.one_hot(bands.kind, len(Kind)),
+            ],
+            axis=-1,
+        )
+        return self.out(jax.nn.gelu(self.hidden(code)))
+
+
+def _log_position(value: jax.Array, limits: tuple[float, float]) -> jax.Array:
+    low, high = jnp.log(jnp.asarray(limits, jnp.float32))
+    return (jnp.log(jnp.maximum(value, 1e-3)) - low) / (high - low)
+
+
+def _waves(position: jax.Array, octaves: int) -> jax.Array:
+    angles = position[..., None] * jnp.pi * 2.0 ** jnp.arange(octaves)
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def normalise(image: jax.Array, kind: jax.Array) -> jax.Array:
+    """Bring reflectance and brightness temperature to one scale of about -2 to 2.
+
+    Reflectance as a logarithm, so that differences of bands are band ratios and dark surfaces keep
+    their contrast; temperature linearly about 270 K, where cloud and ground part. The statistics
+    of the image play no part: the inside of a cloud looks the same however much of it there is.
+
+    Args:
+        image: `[B, H, W, N]`, reflectance unitless, temperature in kelvin, NaN = no data.
+        kind: `Kind`, `[B, N]`.
+
+    Returns:
+        `[B, H, W, N]`, with 0 where there is no data.
+    """
+    thermal = (kind == Kind.BRIGHTNESS_TEMPERATURE)[:, None, None, :]
+    reflectance = jnp.log((jnp.clip(image, 0, 2) + 0.05) / 0.25)
+    temperature = (jnp.clip(image, 150, 350) - 270) / 25
+    return jnp.nan_to_num(jnp.where(thermal, temperature, reflectance))
+
+
+class ConvBlock(nnx.Module):
+    """A 3 x 3 convolution after a normalisation of each pixel by itself, added to its input.
+
+    LayerNorm over features alone: no statistics of the patch, the batch or a sensor.
+    """
+
+    def __init__(self, features: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.norm = nnx.LayerNorm(features, dtype=dtype, rngs=rngs)
+        self.first = nnx.Conv(features, features, (3, 3), dtype=dtype, rngs=rngs)
+        self.second = nnx.Linear(features, features, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """`[B, H, W, F]` to the same."""
+        return x + self.second(jax.nn.relu(self.first(self.norm(x))))
+
+
+class CloudMasker(nnx.Module):
+    """Class logits for images of any described bands, any height and width.
+
+    PairwiseBandConv at half the resolution, then an encoder-decoder with a level for each entry
+    of `config.features`. The order of the bands does not matter, and neither do bands that are
+    not valid. Images are padded at the lower right by their edge to a multiple of the coarsest
+    level's step.
+
+    Args:
+        config: the size of the model.
+        rngs: source of the initial parameters.
+    """
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        dtype = jnp.bfloat16 if config.bfloat16 else jnp.float32
+        widths = config.features
+        self.step = 2 ** len(widths)
+        self.encoder = DescriptorEncoder(config.descriptor_size, rngs=rngs)
+        self.stem = PairwiseBandConv(
+            widths[0], config.descriptor_size, strides=2, dtype=dtype, rngs=rngs
+        )
+        self.stem_block = ConvBlock(widths[0], dtype=dtype, rngs=rngs)
+        self.downs = nnx.List(
+            nnx.Conv(a, b, (3, 3), strides=2, dtype=dtype, rngs=rngs) for a, b in pairwise(widths)
+        )
+        self.down_blocks = nnx.List(
+            nnx.List(ConvBlock(b, dtype=dtype, rngs=rngs) for _ in range(2)) for b in widths[1:]
+        )
+        self.ups = nnx.List(
+            nnx.Linear(b, a, dtype=dtype, rngs=rngs) for a, b in pairwise(widths)
+        )
+        self.up_blocks = nnx.List(ConvBlock(a, dtype=dtype, rngs=rngs) for a in widths[:-1])
+        self.head_norm = nnx.LayerNorm(widths[0], dtype=dtype, rngs=rngs)
+        self.head = nnx.Linear(widths[0], 4 * CLASS_COUNT, dtype=dtype, rngs=rngs)
+
+    def __call__(self, image: jax.Array, bands: BandDescription, valid: jax.Array) -> jax.Array:
+        """Logits of each class.
+
+        Args:
+            image: `[B, H, W, N]`, reflectance unitless, temperature in kelvin, NaN = no data.
+            bands: descriptions with arrays `[B, N]`.
+            valid: bool `[B, N]`, False for a band that is not there.
+
+        Returns:
+            float32 `[B, H, W, C]`.
+        """
+        height, width = image.shape[1:3]
+        pads = [(0, 0), (0, -height % self.step), (0, -width % self.step), (0, 0)]
+        x = jnp.pad(normalise(image, bands.kind), pads, mode="edge")
+        x = self.stem_block(self.stem(x, self.encoder(bands), valid))
+        skips = []
+        for down, blocks in zip(self.downs, self.down_blocks, strict=True):
+            skips.append(x)
+            x = down(x)
+            for block in blocks:
+                x = block(x)
+        levels = zip(reversed(self.ups), reversed(self.up_blocks), reversed(skips), strict=True)
+        for up, block, skip in levels:
+            x = block(_double(up(x)) + skip)
+        logits = _depth_to_space(self.head(self.head_norm(x)))
+        return logits[:, :height, :width].astype(jnp.float32)
+
+
+def _double(x: jax.Array) -> jax.Array:
+    """Repeat every pixel twice along both axes: `[B, H, W, F]` to `[B, 2 H, 2 W, F]`."""
+    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+
+
+def _depth_to_space(x: jax.Array) -> jax.Array:
+    """Each pixel's features as a square of 2 x 2: `[B, H, W, 4 C]` to `[B, 2 H, 2 W, C]`."""
+    b, h, w, f = x.shape
+    x = x.reshape(b, h, w, 2, 2, f // 4).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, 2 * h, 2 * w, f // 4)
