@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
-from rasterio.windows import Window
 
 from permjax.radiometry import brightness_temperature, linear, toa_reflectance
 from permjax.sensors import (
@@ -32,6 +31,9 @@ from permjax.sensors import (
     describe_bands,
     select_sensors,
 )
+
+Window = tuple[slice, slice]
+"""Rows and columns of a part of a scene, as numpy slices them."""
 
 PhysicalValues = Callable[[NDArray], NDArray[np.float32]]
 
@@ -105,8 +107,9 @@ class Scene:
         Raises:
             OSError: the file is damaged; the message names it.
         """
-        image = np.empty((window.height, window.width, len(self.channels)), np.float32)
-        fill = np.full(image.shape[:2], self.zeros_are_fill)
+        h, w = (part.stop - part.start for part in window)
+        image = np.empty((h, w, len(self.channels)), np.float32)
+        fill = np.full((h, w), self.zeros_are_fill)
         for i, channel in enumerate(self.channels):
             dn = channel.read_dn(window)
             image[..., i] = channel.physical(dn)
