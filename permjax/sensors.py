@@ -161,12 +161,11 @@ def _numbers(name: str, values: ArrayLike) -> np.ndarray:
     return array
 
 
-def _kinds(kind: str | int | Sequence[str | int] | np.ndarray, N: int) -> list[Kind]:
-    if isinstance(kind, (str, int, np.integer)):
-        return [_kind(kind)] * N
-    if len(kind) != N:
-        raise ValueError(f"{len(kind)} kinds for {N} bands: give one for all or one for each")
-    return [_kind(value) for value in kind]
+def _kinds(kind: Any, N: int) -> list[Kind]:
+    kinds = [kind] * N if np.ndim(kind) == 0 else list(kind)
+    if len(kinds) != N:
+        raise ValueError(f"{len(kinds)} kinds for {N} bands: give one for all or one for each")
+    return [_kind(value) for value in kinds]
 
 
 def _kind(value: Any) -> Kind:
@@ -284,7 +283,7 @@ def read_sensor(path: str | Path) -> Sensor:
     """
     sensors = _read_sensors(Path(path))
     if len(sensors) != 1:
-        raise ValueError(f"{path}: has {len(sensors)} times [[sensor]]: give one sensor a file")
+        raise ValueError(f"{path}: has {len(sensors)} sensors: give each a file of its own")
     return sensors[0]
 
 
@@ -295,7 +294,9 @@ def _read_sensors(path: Path) -> tuple[Sensor, ...]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a TOML file: {error}") from None
-    rows = _row(table, {"sensor": list}, {}, f"{path}")["sensor"]
+    rows = table.pop("sensor", None)
+    if not isinstance(rows, list) or table:
+        raise ValueError(f"{path}: put the line [[sensor]] before the sensor's keys, all of them")
     return tuple(_sensor(row, f"{path}") for row in rows)
 
 
@@ -404,7 +405,7 @@ def _families(sensors: Iterable[Sensor]) -> dict[str, tuple[str, ...]]:
 
 def _closest(word: str, known: Iterable[str]) -> str:
     matches = get_close_matches(word, known, n=1)
-    return f", did you mean {matches[0]!r}?" if matches else ""
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 def _series(words: Iterable[str]) -> str:
