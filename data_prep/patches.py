@@ -4,13 +4,18 @@ Axes: H height, W width, N bands.
 """
 
 import hashlib
+import io
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
 from numpy.typing import NDArray
 
 from permjax.classes import CLASS_COUNT, UNLABELLED
@@ -108,6 +113,39 @@ def record(patch: Patch) -> dict[str, Any]:
         "gsd_m": np.float32(patch.gsd_m),
         "sun_elevation_deg": np.float32(patch.sun_elevation_deg),
     }
+
+
+@contextmanager
+def quiet_tfds() -> Iterator[None]:
+    """Leaves the terminal to our own progress bar and notices; errors are still logged."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    tfds.disable_progress_bar()
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def prepare(builder: tfds.core.DatasetBuilder) -> Path:
+    """Writes the data set of a builder as array_record files, whole or not at all.
+
+    Returns:
+        its directory.
+
+    Raises:
+        FileExistsError: it is there already.
+    """
+    directory = Path(builder.data_dir)
+    if directory.exists():
+        raise FileExistsError(
+            f"{directory}: there is a data set already: remove it, or choose another data_dir"
+        )
+    # The downloads folder, which nothing needs, is made elsewhere and goes away.
+    with quiet_tfds(), tempfile.TemporaryDirectory() as downloads:
+        builder.download_and_prepare(download_dir=downloads, file_format="array_record")
+    return directory
 
 
 class Square(NamedTuple):

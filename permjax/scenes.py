@@ -54,16 +54,6 @@ class Channel:
     no_data: float | None
     physical: PhysicalValues
 
-    def read_dn(self, window: Window) -> NDArray:
-        """Digital numbers [h, w] of a window."""
-        try:
-            return self.dataset.read(self.index, window=window)
-        except RasterioError:
-            raise OSError(
-                f"{self.dataset.name}: band {self.index} cannot be read: the file is damaged or "
-                "cut short; fetch it again"
-            ) from None
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -111,7 +101,7 @@ class Scene:
         image = np.empty((h, w, len(self.channels)), np.float32)
         fill = np.full((h, w), self.zeros_are_fill)
         for i, channel in enumerate(self.channels):
-            dn = channel.read_dn(window)
+            dn = read_dn(channel.dataset, channel.index, window)
             image[..., i] = channel.physical(dn)
             image[dn == channel.no_data, i] = nan
             fill &= dn == 0
@@ -166,21 +156,42 @@ def open_scene(
             scene = _open_landsat(path, opening)
         else:
             factors = None if scale is None else (scale, offset)
-            scene = _open_geotiff(_open(path, opening), sensor, bands, surface, factors)
+            dataset = opening.enter_context(open_raster(path))
+            scene = _open_geotiff(dataset, sensor, bands, surface, factors)
         opening.pop_all()  # All is well: the files stay open, for the scene to close.
         return scene
 
 
-def _open(path: Path, opening: ExitStack) -> DatasetReader:
+def open_raster(path: str | PathLike[str]) -> DatasetReader:
+    """Opens a raster file, with or without coordinates.
+
+    Raises:
+        OSError: it is not one, or is damaged.
+    """
     with warnings.catch_warnings():
         # An image without coordinates is read like any other.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            return opening.enter_context(rasterio.open(path))
+            return rasterio.open(path)
         except RasterioError:
             raise OSError(
                 f"{path}: is not a raster file that can be read: it is damaged or of another form"
             ) from None
+
+
+def read_dn(dataset: DatasetReader, index: int, window: Window) -> NDArray:
+    """The numbers [h, w] in a window of band `index`, counted from 1.
+
+    Raises:
+        OSError: the file is damaged there.
+    """
+    try:
+        return dataset.read(index, window=window)
+    except RasterioError:
+        raise OSError(
+            f"{dataset.name}: band {index} cannot be read: the file is damaged or cut short; "
+            "fetch it again"
+        ) from None
 
 
 # --- Landsat Collection 2 -------------------------------------------------------------------
@@ -228,7 +239,7 @@ def _open_landsat(folder: Path, opening: ExitStack) -> Scene:
     description = sensor.describe(list(paths), surface=surface)
     channels = []
     for name, path in paths.items():
-        dataset = _open(path, opening)
+        dataset = opening.enter_context(open_raster(path))
         if dataset.shape != (first := channels[0].dataset if channels else dataset).shape:
             raise ValueError(
                 f"{path}: has {dataset.shape} rows and columns, but {Path(first.name).name} has "
