@@ -8,9 +8,11 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 
+Array = jax.Array | np.ndarray
 Activation = Callable[[jax.Array], jax.Array]
 Padding = Literal["SAME", "VALID"]
 
@@ -70,7 +72,7 @@ class PairwiseBandConv(nnx.Module):
         self.implementation = implementation
         self.dtype = dtype
 
-    def __call__(self, image: jax.Array, descriptors: jax.Array, valid: jax.Array) -> jax.Array:
+    def __call__(self, image: Array, descriptors: Array, valid: Array) -> jax.Array:
         """Convolve all pairs of bands.
 
         Args:
@@ -92,7 +94,7 @@ class PairwiseBandConv(nnx.Module):
         leading = image.shape[:-3]
         image = image.reshape(-1, *image.shape[-3:])
         descriptors = descriptors.reshape(-1, *descriptors.shape[-2:])
-        valid = valid.reshape(-1, valid.shape[-1])
+        valid = jnp.asarray(valid).reshape(-1, valid.shape[-1])
 
         convolve = reference if self.implementation == "reference" else factored
         dtype = self.dtype or self.kernel.dtype

@@ -94,7 +94,7 @@ def count_mask(predicted: np.ndarray, label: np.ndarray) -> MaskCounts:
 
 
 def _count(predicted: np.ndarray, label: np.ndarray, positive: int) -> Counts:
-    surely = (label & positive != 0) & (label & ~positive == 0)
+    surely = (label != classes.UNLABELLED) & (label | positive == positive)
     surely_not = (label & positive == 0) & (label != classes.UNLABELLED)
     return Counts(
         tp=int(np.sum(surely & predicted)),

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from permjax.classes import CLASS_COUNT
-from permjax.layers import PairwiseBandConv
+from permjax.layers import Array, PairwiseBandConv
 from permjax.sensors import BandDescription, Kind
 
 # The descriptors span the windows in which optical sensors have bands: 400 nm to 14 um in
@@ -68,7 +68,7 @@ class DescriptorEncoder(nnx.Module):
         return self.out(jax.nn.gelu(self.hidden(code)))
 
 
-def _log_position(value: jax.Array, limits: tuple[float, float]) -> jax.Array:
+def _log_position(value: Array, limits: tuple[float, float]) -> jax.Array:
     low, high = jnp.log(jnp.asarray(limits, jnp.float32))
     return (jnp.log(jnp.maximum(value, 1e-3)) - low) / (high - low)
 
@@ -78,7 +78,7 @@ def _waves(position: jax.Array, octaves: int) -> jax.Array:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
-def normalise(image: jax.Array, kind: jax.Array) -> jax.Array:
+def normalise(image: Array, kind: Array) -> jax.Array:
     """Bring reflectance and brightness temperature to one scale of about -2 to 2.
 
     Reflectance as a logarithm, so that differences of bands are band ratios and dark surfaces keep
@@ -142,14 +142,12 @@ class CloudMasker(nnx.Module):
         self.down_blocks = nnx.List(
             nnx.List(ConvBlock(b, dtype=dtype, rngs=rngs) for _ in range(2)) for b in widths[1:]
         )
-        self.ups = nnx.List(
-            nnx.Linear(b, a, dtype=dtype, rngs=rngs) for a, b in pairwise(widths)
-        )
+        self.ups = nnx.List(nnx.Linear(b, a, dtype=dtype, rngs=rngs) for a, b in pairwise(widths))
         self.up_blocks = nnx.List(ConvBlock(a, dtype=dtype, rngs=rngs) for a in widths[:-1])
         self.head_norm = nnx.LayerNorm(widths[0], dtype=dtype, rngs=rngs)
         self.head = nnx.Linear(widths[0], 4 * CLASS_COUNT, dtype=dtype, rngs=rngs)
 
-    def __call__(self, image: jax.Array, bands: BandDescription, valid: jax.Array) -> jax.Array:
+    def __call__(self, image: Array, bands: BandDescription, valid: Array) -> jax.Array:
         """Logits of each class.
 
         Args:

@@ -1,0 +1,22 @@
+"""Evaluate the newest checkpoint of a run: `python eval.py --help`."""
+
+from permjax.cli import report_errors
+from permjax.config import EvalConfig, load_config, parse
+from permjax.data import find_datasets
+from permjax.report import report_run
+from permjax.sensors import select_sensors
+
+
+@report_errors
+def main() -> None:
+    """Restore the run, and write its metrics and a page of examples."""
+    config = parse(EvalConfig)
+    run = load_config(config.workdir)
+    sensors = select_sensors(config.sensors or run.sensors)
+    records_dir = config.data_dir or run.records_dir
+    datasets = find_datasets(records_dir, sensors, config.data or run.data)
+    report_run(config.workdir, datasets, config.split)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Random changes of a training example that leave its label true.
+
+Axes: H height, W width, N bands. Everything is drawn from the generator that is handed in.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from permjax.classes import UNLABELLED
+from permjax.sensors import BandDescription, Kind
+
+Image = NDArray[np.float32]
+Label = NDArray[np.uint8]
+
+
+def random_crop(
+    image: Image, label: Label, size: int, rng: np.random.Generator
+) -> tuple[Image, Label]:
+    """A random square of `size` pixels; what lies beyond the image is NaN and unlabelled."""
+    pads = [(0, max(size - length, 0)) for length in label.shape]
+    image = np.pad(image, [*pads, (0, 0)], constant_values=np.nan)
+    label = np.pad(label, pads, constant_values=UNLABELLED)
+    row, column = (rng.integers(length - size + 1) for length in label.shape)
+    window = slice(row, row + size), slice(column, column + size)
+    return image[window], label[window]
+
+
+def random_turn(image: Image, label: Label, rng: np.random.Generator) -> tuple[Image, Label]:
+    """One of the eight turns and reflections of a square, for image and label alike."""
+    turns, flip = int(rng.integers(4)), rng.integers(2)
+    image, label = np.rot90(image, turns), np.rot90(label, turns)
+    return (image[:, ::-1], label[:, ::-1]) if flip else (image, label)
+
+
+def random_bands(wavelength_nm: NDArray, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Indices of a random set of 1 to `most` bands, ascending.
+
+    A quarter of the sets hold visible and near-infrared bands alone, as most small satellites do;
+    a quarter as many bands as may be; the rest any number from three up, uniformly.
+    """
+    candidates = np.arange(len(wavelength_nm))
+    kind_of_set = rng.random()
+    if kind_of_set < 0.25:
+        visible = np.flatnonzero(np.asarray(wavelength_nm) < 950)
+        candidates = visible if len(visible) else candidates
+    limit = min(len(candidates), most)
+    if kind_of_set < 0.25:
+        limit = min(limit, int(rng.integers(3, 5)))
+    elif kind_of_set < 0.75:
+        limit = int(rng.integers(min(3, limit), limit + 1))
+    return np.sort(rng.choice(candidates, limit, replace=False))
+
+
+def random_radiometry(image: Image, bands: BandDescription, rng: np.random.Generator) -> Image:
+    """Small errors of calibration: gain and offset of the image and of each band, and noise.
+
+    Standard deviations: reflectance 5 % in all bands and 3 % in each, 0.003 added to each, noise
+    of up to 0.004; temperature 2 K in all bands and 0.5 K in each, noise of up to 0.3 K. Sizes
+    chosen by judgement, a little above what the agencies state for their own sensors.
+    """
+    count = image.shape[-1]
+    gain = np.exp(rng.normal(0, 0.05) + rng.normal(0, 0.03, count))
+    reflectance = gain, rng.normal(0, 0.003, count), rng.uniform(0, 0.004)
+    temperature = 1.0, rng.normal(0, 2.0) + rng.normal(0, 0.5, count), rng.uniform(0, 0.3)
+    thermal = np.asarray(bands.kind) == Kind.BRIGHTNESS_TEMPERATURE
+    gain, offset, noise = (
+        np.where(thermal, t, r).astype(np.float32)
+        for t, r in zip(temperature, reflectance, strict=True)
+    )
+    unit = rng.standard_normal(image.shape, dtype=np.float32)
+    return (image * gain + offset + noise * unit).astype(np.float32)
+
+
+def rayleigh_optical_thickness(wavelength_nm: NDArray) -> NDArray:
+    """Of a clear atmosphere at sea level: Hansen and Travis 1974, eq. 2.29, wavelength in um."""
+    um = np.asarray(wavelength_nm) / 1000
+    return 0.008569 * um**-4 * (1 + 0.0113 * um**-2 + 0.00013 * um**-4)
+
+
+def as_surface_reflectance(
+    image: Image, bands: BandDescription, sun_elevation_deg: float
+) -> tuple[Image, BandDescription]:
+    """The image as if corrected for the air's own scattering: an estimate of surface reflectance.
+
+    The path reflectance of single Rayleigh scattering seen from above, `tau / (4 mu_s)` times a
+    phase function of one, is taken off; what is left is divided by the transmission
+    `exp(-tau/2 (1/mu_s + 1))` there and back (half of the scattered light goes on forwards).
+    Sensors' own products do more; this gives the model the sign and size of it, clouds included,
+    which those products also treat as ground. Thermal bands stay as they are.
+    """
+    # A low sun makes the formula of a flat atmosphere useless, as it does the real products.
+    sun = np.sin(np.radians(np.clip(np.nan_to_num(sun_elevation_deg, nan=50.0), 20, 90)))
+    tau = rayleigh_optical_thickness(bands.wavelength_nm)
+    path, through = tau / (4 * sun), np.exp(-tau / 2 * (1 / sun + 1))
+    thermal = np.asarray(bands.kind) == Kind.BRIGHTNESS_TEMPERATURE
+    path, through = np.where(thermal, 0, path), np.where(thermal, 1, through)
+    kind = np.where(thermal, bands.kind, Kind.SURFACE_REFLECTANCE).astype(np.int32)
+    surface = (image - path.astype(np.float32)) / through.astype(np.float32)
+    return surface, bands._replace(kind=kind)

@@ -1,0 +1,174 @@
+"""The settings of a run: frozen dataclasses, and the command line made from them."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+import tyro
+
+from permjax.models import ModelConfig
+
+CommaList = Annotated[
+    tuple[str, ...],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="A,B,...",
+        instance_from_str=lambda words: tuple(filter(None, words[0].split(","))),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda names: [",".join(names)],
+    ),
+]
+"""Names on the command line, separated by commas."""
+
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a training run; a work directory keeps the ones that it was started with.
+
+    Attributes:
+        sensors: sensors and families to train on, as listed by `permjax sensors`.
+        workdir: directory of the run: settings, checkpoints, logs, tables, pictures.
+        data: simulated scenes, real ones prepared with `python -m data_prep.build`, or all.
+        data_dir: where prepared records lie; `<workdir>/data` if not given.
+        simulated_scenes: simulated scenes to train on, each seen by every sensor.
+        steps: training steps.
+        batch_size: examples a step, over all devices.
+        patch_size: side of the training examples in pixels.
+        band_slots: numbers of bands that a batch may have; each is compiled once.
+        surface_share: share of examples turned into an estimate of surface reflectance.
+        learning_rate: the highest, reached after the warm-up.
+        warmup_steps: steps over which the learning rate rises from zero.
+        weight_decay: of AdamW.
+        save_every: steps between checkpoints.
+        seed: of everything random in the run.
+        model: the size of the model.
+    """
+
+    sensors: CommaList = ("landsat", "sentinel")
+    workdir: Path = Path("runs/default")
+    data: Literal["simulated", "real", "all"] = "simulated"
+    data_dir: Path | None = None
+    simulated_scenes: int = 200
+    steps: int = 500
+    batch_size: int = 16
+    patch_size: int = 128
+    band_slots: tuple[int, ...] = (4, 8, 13)
+    surface_share: float = 0.2
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    weight_decay: float = 0.02
+    save_every: int = 100
+    seed: int = 0
+    model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
+
+    def __post_init__(self):
+        positive = ("simulated_scenes", "steps", "batch_size", "patch_size", "save_every")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.sensors:
+            raise ValueError("name at least one sensor or family, as in --sensors=landsat,sentinel")
+        if not self.band_slots or min(self.band_slots) < 1:
+            raise ValueError(f"band_slots must be positive, not {self.band_slots}")
+        if not 0 <= self.surface_share <= 1:
+            raise ValueError(f"surface_share must lie between 0 and 1, not {self.surface_share}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if not 0 <= self.warmup_steps < self.steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps})"
+            )
+
+    @property
+    def records_dir(self) -> Path:
+        """Where the prepared records of this run lie."""
+        return self.data_dir or self.workdir / "data"
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Settings of an evaluation; what is not given is taken from the run.
+
+    Attributes:
+        workdir: directory of the run whose newest checkpoint is evaluated.
+        sensors: sensors and families to evaluate on; those of the run if not given.
+        data: which records to evaluate on; those of the run if not given.
+        data_dir: where prepared records lie; those of the run if not given.
+        split: which scenes.
+    """
+
+    workdir: Path = Path("runs/default")
+    sensors: CommaList = ()
+    data: Literal["simulated", "real", "all"] | None = None
+    data_dir: Path | None = None
+    split: Literal["train", "validation", "test"] = "test"
+
+
+Config = TypeVar("Config", TrainConfig, EvalConfig)
+
+
+def parse(config: type[Config], args: Sequence[str] | None = None) -> Config:
+    """The settings that a command line asks for.
+
+    In the work directory of a run the run's own settings are the defaults: `--workdir=DIR` alone
+    goes on with it exactly as it was started.
+
+    Raises:
+        ValueError: settings that contradict each other, or those of the run in the directory.
+    """
+    asked = _parse(config, None, args)
+    if not isinstance(asked, TrainConfig) or not (asked.workdir / CONFIG_FILE).exists():
+        return asked
+    saved = dataclasses.replace(load_config(asked.workdir), workdir=asked.workdir)
+    asked = cast(TrainConfig, _parse(TrainConfig, saved, args))
+    differing = [
+        f"{name} is {getattr(saved, name)} and not {getattr(asked, name)}"
+        for name in (f.name for f in dataclasses.fields(TrainConfig))
+        if getattr(saved, name) != getattr(asked, name)
+    ]
+    if differing:
+        raise ValueError(
+            f"the run in {asked.workdir} was started with other settings ({'; '.join(differing)}): "
+            "leave them out to go on with it, or give another --workdir"
+        )
+    return asked
+
+
+def _parse(config: type[Config], default: Any, args: Sequence[str] | None) -> Config:
+    asked = tyro.cli(config, default=default, args=args, use_underscores=True)
+    data_dir = asked.data_dir and asked.data_dir.absolute()
+    return dataclasses.replace(asked, data_dir=data_dir)
+
+
+def save_config(config: TrainConfig) -> None:
+    """Write the settings of a run into its work directory."""
+    config.workdir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(dataclasses.asdict(config), indent=2, default=str)
+    (config.workdir / CONFIG_FILE).write_text(text + "\n")
+
+
+def load_config(workdir: Path) -> TrainConfig:
+    """The settings of the run in a work directory, with `workdir` as its place now.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        ValueError: the file is not one that `save_config` wrote.
+    """
+    path = workdir / CONFIG_FILE
+    if not path.exists():
+        raise FileNotFoundError(f"no run in {workdir}: {path} is missing; train one with train.py")
+    try:
+        values = json.loads(path.read_text())
+        for name in ("sensors", "band_slots"):
+            values[name] = tuple(values[name])
+        model = values["model"] | {"features": tuple(values["model"]["features"])}
+        data_dir = values["data_dir"] and Path(values["data_dir"])
+        changed = {"workdir": workdir, "data_dir": data_dir, "model": ModelConfig(**model)}
+        return TrainConfig(**values | changed)
+    except (TypeError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} does not hold the settings of a run: {error}") from error

@@ -1,0 +1,174 @@
+"""Prepared records to batches: finding them, reading them, mixing the sensors.
+
+Axes: B batch, H height, W width, N bands.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import grain
+import jax
+import numpy as np
+import tensorflow_datasets as tfds
+
+from permjax import augmentation
+from permjax.config import TrainConfig
+from permjax.radiometry import dequantise
+from permjax.sensors import BandDescription, Sensor
+
+Split = Literal["train", "validation", "test"]
+
+
+class Batch(NamedTuple):
+    """Examples side by side; images with fewer bands are filled up with bands that are not valid.
+
+    Attributes:
+        image: float32 `[B, H, W, N]`, NaN = no data.
+        bands: descriptions with arrays `[B, N]`.
+        valid: bool `[B, N]`.
+        label: uint8 bits `[B, H, W]`.
+        scene_id: the scene of each example, `[B]` strings.
+    """
+
+    image: np.ndarray
+    bands: BandDescription
+    valid: np.ndarray
+    label: np.ndarray
+    scene_id: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One prepared dataset: the records of one sensor in one directory."""
+
+    path: Path
+    builder: str
+    sensor: str
+
+    @property
+    def name(self) -> str:
+        """`simulated/landsat8_oli_tirs`: builder and configuration."""
+        return f"{self.builder}/{self.path.parent.name}"
+
+    def records(self, split: Split) -> Sequence[dict[str, Any]]:
+        """Random access to the records of a split; empty if it has none."""
+        builder = tfds.builder_from_directory(self.path)
+        if split not in builder.info.splits or not builder.info.splits[split].num_examples:
+            return []
+        return cast(Any, builder).as_data_source(split)
+
+
+def find_datasets(
+    data_dir: Path, sensors: Sequence[Sensor], data: Literal["simulated", "real", "all"]
+) -> list[Dataset]:
+    """The prepared datasets below `data_dir` that hold the sensors, in the order of their paths.
+
+    Raises:
+        FileNotFoundError: if there are none; the message tells what is there.
+    """
+    found = []
+    for info in sorted(data_dir.glob("*/*/*/dataset_info.json")):
+        builder = tfds.builder_from_directory(info.parent)
+        sensor = (builder.info.metadata or {}).get("sensor", "")
+        found.append(Dataset(info.parent, info.parts[-4], sensor))
+    names = {sensor.name for sensor in sensors}
+    wanted = [
+        dataset
+        for dataset in found
+        if dataset.sensor in names
+        and (data == "all" or (dataset.builder == "simulated") == (data == "simulated"))
+    ]
+    if not wanted:
+        there = ", ".join(dataset.name for dataset in found) or "none"
+        raise FileNotFoundError(
+            f"no {data} records of {', '.join(sorted(names))} in {data_dir} (prepared there: "
+            f"{there}); prepare some with python -m data_prep.build"
+        )
+    return wanted
+
+
+def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.IterDataset[Batch]:
+    """Endless batches of augmented training examples of all datasets, each equally often.
+
+    Every batch has one of `config.band_slots` as its number of bands, drawn for each batch, and
+    each example its own random bands in them; so the step is compiled once for each entry, while
+    one batch mixes sensors. The state of the iterator resumes with the identical next batch.
+
+    Raises:
+        FileNotFoundError: if no dataset has training records.
+    """
+    sources = [
+        grain.MapDataset.source(records).seed(config.seed + i).shuffle().repeat()
+        for i, dataset in enumerate(datasets)
+        if len(records := dataset.records("train"))
+    ]
+    if not sources:
+        names = ", ".join(dataset.name for dataset in datasets)
+        raise FileNotFoundError(f"no training records in {names}: prepare more scenes")
+    return (
+        grain.MapDataset.mix(sources)
+        .map_with_index(partial(_training_example, config=config))
+        .batch(config.batch_size, drop_remainder=True)
+        .to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=64))
+    )
+
+
+def _training_example(index: int, record: dict[str, Any], config: TrainConfig) -> Batch:
+    """One augmented example; all that is random follows from the seed and the index."""
+    slots_rng = np.random.default_rng([config.seed, 0, index // config.batch_size])
+    slots = int(slots_rng.choice(config.band_slots))
+    rng = np.random.default_rng([config.seed, 1, index])
+    chosen = augmentation.random_bands(record["wavelength_nm"], slots, rng)
+    image, bands = _physical(record, chosen)
+    image, label = augmentation.random_crop(image, record["label"], config.patch_size, rng)
+    image, label = augmentation.random_turn(image, label, rng)
+    image = augmentation.random_radiometry(image, bands, rng)
+    if rng.random() < config.surface_share:
+        sun_elevation_deg = float(record["sun_elevation_deg"])
+        image, bands = augmentation.as_surface_reflectance(image, bands, sun_elevation_deg)
+    return _fill(image, bands, label, record["scene_id"], slots)
+
+
+def _physical(
+    record: dict[str, Any], chosen: np.ndarray | slice = slice(None)
+) -> tuple[np.ndarray, BandDescription]:
+    """Image float32 `[H, W, N]` and description of the chosen bands of a record."""
+    scale, offset = record["scale"][chosen], record["offset"][chosen]
+    parts = (record[key][chosen] for key in BandDescription._fields)
+    return dequantise(record["image"][..., chosen], scale, offset), BandDescription(*parts)
+
+
+def _fill(
+    image: np.ndarray, bands: BandDescription, label: np.ndarray, scene_id: bytes, slots: int
+) -> Batch:
+    """One example with its bands filled up to `slots`; a band without any data is not valid."""
+    valid = np.asarray(np.isfinite(image).any(axis=(0, 1)))
+    missing = slots - len(valid)
+    return Batch(
+        np.pad(image, ((0, 0), (0, 0), (0, missing))),
+        BandDescription(*(np.pad(part, (0, missing)) for part in bands)),
+        np.pad(valid, (0, missing)),
+        np.ascontiguousarray(label),
+        np.asarray(scene_id.decode()),
+    )
+
+
+def evaluation_batches(dataset: Dataset, split: Split, batch_size: int) -> Iterator[Batch]:
+    """All records of a split once, in order, with all their bands and nothing random.
+
+    The last batch is filled up with unlabelled copies of its last example, so that all batches
+    have one shape.
+    """
+    records = dataset.records(split)
+    for start in range(0, len(records), batch_size):
+        examples = []
+        for index in range(start, min(start + batch_size, len(records))):
+            image, bands = _physical(records[index])
+            label, scene_id = records[index]["label"], records[index]["scene_id"]
+            examples.append(_fill(image, bands, label, scene_id, len(bands.kind)))
+        filler = examples[-1]._replace(label=np.zeros_like(examples[-1].label))
+        examples += [filler] * (batch_size - len(examples))
+        yield jax.tree.map(lambda *parts: np.stack(parts), *examples)

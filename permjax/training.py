@@ -1,0 +1,179 @@
+"""Training: the step, its mapping over devices, and the loop around it."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from permjax.checkpoints import Checkpoints
+from permjax.classes import UNLABELLED
+from permjax.config import TrainConfig, save_config
+from permjax.data import Batch, find_datasets, training_batches
+from permjax.logs import Log, progress
+from permjax.losses import label_loss
+from permjax.models import CloudMasker
+from permjax.sensors import select_sensors
+
+DEVICES = "devices"
+"""The name of the axis over which a batch is split."""
+
+
+class TrainState(NamedTuple):
+    """All that a step changes; the same on every device."""
+
+    params: nnx.State
+    opt_state: optax.OptState
+
+
+class StepFigures(NamedTuple):
+    """What a step reports: the loss over its labelled pixels, and the norm of its gradient."""
+
+    loss: jax.Array
+    gradient_norm: jax.Array
+
+
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, StepFigures]]
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    graphdef: nnx.GraphDef[CloudMasker],
+    optimiser: optax.GradientTransformation,
+) -> tuple[TrainState, StepFigures]:
+    """One step, as the program of one device that holds its share of the batch.
+
+    The loss is the mean over the labelled pixels of all devices together, so that the number of
+    devices changes nothing but rounding. Runs where `DEVICES` is a mapped axis.
+    """
+    labelled = jnp.sum(batch.label != UNLABELLED).astype(jnp.float32)
+    pixels = jnp.maximum(lax.psum(labelled, DEVICES), 1)
+
+    def share_of_loss(params: nnx.State) -> jax.Array:
+        logits = nnx.merge(graphdef, params)(batch.image, batch.bands, batch.valid)
+        return jnp.sum(label_loss(logits, batch.label)) / pixels
+
+    loss, gradient = jax.value_and_grad(share_of_loss)(state.params)
+    loss, gradient = lax.psum((loss, gradient), DEVICES)
+    updates, opt_state = optimiser.update(gradient, state.opt_state, state.params)
+    params = cast(nnx.State, optax.apply_updates(state.params, updates))
+    return TrainState(params, opt_state), StepFigures(loss, optax.global_norm(gradient))
+
+
+def map_over_devices(step: TrainStep, mesh: Mesh) -> TrainStep:
+    """The one place where a per-device step becomes a program of all devices.
+
+    State replicated, batch split along its first axis: what `jax.pmap` does, which itself is
+    `jax.shard_map` under `jax.jit` by now.
+    """
+    replicated, split = PartitionSpec(), PartitionSpec(DEVICES)
+    mapped = jax.shard_map(
+        step,
+        mesh=mesh,
+        in_specs=(replicated, split),
+        out_specs=(replicated, replicated),
+        check_vma=False,  # the step sums its gradients itself, as the program of one device
+    )
+    return jax.jit(mapped, donate_argnums=0)
+
+
+def make_optimiser(config: TrainConfig) -> optax.GradientTransformation:
+    """AdamW with clipped gradients, linear warm-up and cosine decay to zero.
+
+    Decay is for kernels alone: biases and scales (vectors) keep their size.
+    """
+    rate = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, config.warmup_steps, config.steps
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(1.0),
+        optax.adamw(
+            rate,
+            weight_decay=config.weight_decay,
+            mask=partial(jax.tree.map, lambda parameter: parameter.ndim > 1),
+        ),
+    )
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss or its gradient stopped being a number."""
+
+
+def train(config: TrainConfig) -> None:
+    """Train, or go on training, the run of `config.workdir` to its last step.
+
+    Whatever stopped the run before, it goes on from its newest complete checkpoint with the
+    identical next batch, so that the result equals that of a run never stopped.
+
+    Raises:
+        FileNotFoundError: no records to train on.
+        ValueError: unknown sensor, or a batch that the devices cannot share.
+        NonFiniteLossError: names the step and the scenes of its batch.
+    """
+    mesh = make_mesh(config.batch_size)
+    step, state = start(config, mesh)
+    datasets = find_datasets(config.records_dir, select_sensors(config.sensors), config.data)
+    batches = iter(training_batches(datasets, config))
+    save_config(config)
+    with Checkpoints(config.workdir) as checkpoints:
+        done = checkpoints.newest or 0
+        if done:
+            params, opt_state, position = checkpoints.restore(*state)
+            state = TrainState(params, opt_state)
+            batches.set_state(position)
+        split = NamedSharding(mesh, PartitionSpec(DEVICES))
+        with Log(config.workdir, done) as log, progress() as bars:
+            bar = bars.add_task("training", total=config.steps, completed=done)
+            for number in range(done + 1, config.steps + 1):
+                batch = next(batches)
+                state, figures = step(state, jax.device_put(batch._replace(scene_id=()), split))
+                loss = _finite(figures, number, batch)
+                log.write(number, loss=loss, gradient_norm=float(figures.gradient_norm))
+                bars.update(bar, completed=number, description=f"training, loss {loss:.3f}")
+                if number % config.save_every == 0 or number == config.steps:
+                    checkpoints.save(number, *state, batches.get_state())
+
+
+def make_mesh(batch_size: int) -> Mesh:
+    """All devices along the axis `DEVICES`.
+
+    Raises:
+        ValueError: if they cannot share the batch evenly.
+    """
+    count = jax.device_count()
+    if batch_size % count:
+        raise ValueError(
+            f"a batch of {batch_size} cannot be shared by {count} devices: give a --batch_size "
+            f"that is a multiple of {count}"
+        )
+    return jax.make_mesh((count,), (DEVICES,), axis_types=(AxisType.Auto,))
+
+
+def start(config: TrainConfig, mesh: Mesh) -> tuple[TrainStep, TrainState]:
+    """The mapped step of a run and its state before the first one, replicated on all devices."""
+    optimiser = make_optimiser(config)
+    graphdef, params = nnx.split(CloudMasker(config.model, rngs=nnx.Rngs(config.seed)))
+    state = TrainState(params, optimiser.init(params))
+    state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+    step = partial(train_step, graphdef=graphdef, optimiser=optimiser)
+    return map_over_devices(step, mesh), state
+
+
+def _finite(figures: StepFigures, step: int, batch: Batch) -> float:
+    """The loss of a step, waited for; so that no checkpoint holds what is not a number."""
+    loss = float(figures.loss)
+    if math.isfinite(loss) and math.isfinite(float(figures.gradient_norm)):
+        return loss
+    scenes = ", ".join(sorted(set(batch.scene_id.tolist())))
+    raise NonFiniteLossError(
+        f"the loss of step {step} is {loss}, its gradient's norm {figures.gradient_norm}; "
+        f"its batch holds the scenes {scenes}: look at their records, or lower --learning_rate"
+    )
