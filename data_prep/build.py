@@ -153,7 +153,10 @@ def _report(built: Sequence[Path], seconds: float) -> None:
     """A table of what was made: patches of each split, and the size on disk."""
     import tensorflow_datasets as tfds  # noqa: PLC0415  # --help and wrong use stay quick.
 
-    table = Table("data set", *SPLITS, "MB", title=f"patches, made in {seconds:.1f} s")
+    table = Table(title=f"patches, made in {seconds:.1f} s")
+    table.add_column("data set", overflow="fold")
+    for column in (*SPLITS, "MB"):
+        table.add_column(column, justify="right")
     for path in built:
         splits = tfds.builder_from_directory(path).info.splits
         patches = [str(splits[s].num_examples) if s in splits else "-" for s in SPLITS]
