@@ -1,0 +1,94 @@
+"""The command line is the configuration."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from permjax.config import EvalConfig, TrainConfig, load_config, parse, save_config
+from permjax.models import ModelConfig
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_sensors_are_split_at_commas():
+    assert parse(TrainConfig, ["--sensors=landsat,sentinel"]).sensors == ("landsat", "sentinel")
+    assert parse(TrainConfig, ["--sensors", "landsat"]).sensors == ("landsat",)
+    assert parse(EvalConfig, ["--sensors=sentinel2a_msi,"]).sensors == ("sentinel2a_msi",)
+
+
+def test_settings_survive_the_file(tmp_path):
+    config = TrainConfig(
+        sensors=("modis",), workdir=tmp_path, data_dir=tmp_path / "records", band_slots=(2, 3),
+        model=ModelConfig(features=(4, 8), bfloat16=True),
+    )  # fmt: skip
+    save_config(config)
+    assert load_config(tmp_path) == config
+
+
+def test_a_moved_run_is_at_home_where_it_is(tmp_path):
+    save_config(TrainConfig(workdir=tmp_path / "old"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert load_config(tmp_path / "new").records_dir == tmp_path / "new" / "data"
+
+
+def test_the_work_directory_alone_goes_on_with_its_run(tmp_path):
+    config = TrainConfig(sensors=("landsat8_oli_tirs",), workdir=tmp_path, steps=77, seed=5)
+    save_config(config)
+    assert parse(TrainConfig, [f"--workdir={tmp_path}"]) == config
+    assert parse(TrainConfig, [f"--workdir={tmp_path}", "--steps=77"]) == config
+
+
+def test_other_settings_than_those_of_the_run_are_refused(tmp_path):
+    save_config(TrainConfig(workdir=tmp_path, steps=77))
+    with pytest.raises(ValueError, match=r"steps is 77 and not 99.*another --workdir"):
+        parse(TrainConfig, [f"--workdir={tmp_path}", "--steps=99"])
+
+
+def test_a_broken_settings_file_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"sensors": ')
+    with pytest.raises(ValueError, match=r"config\.json does not hold the settings"):
+        load_config(tmp_path)
+
+
+def test_no_run_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no run in"):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"batch_size": -1}, "batch_size must be at least 1"),
+        ({"sensors": ()}, "name at least one sensor"),
+        ({"band_slots": ()}, "band_slots must be positive"),
+        ({"surface_share": 1.5}, "between 0 and 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"steps": 50, "warmup_steps": 50}, "fewer than steps"),
+    ],
+)
+def test_contradictions_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("script", "option", "message"),
+    [
+        ("train.py", "--sensors=landsta", "did you mean 'landsat'"),
+        ("train.py", "--steps=0", "steps must be at least 1"),
+        ("train.py", "--batch=3", "--batch"),
+        ("eval.py", "--sensors=sentinel", "no run in"),
+    ],
+)
+def test_scripts_tell_of_errors_without_a_traceback(tmp_path, script, option, message):
+    done = subprocess.run(
+        [sys.executable, ROOT / script, f"--workdir={tmp_path / 'run'}", option],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode in (1, 2)
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,69 @@
+"""Imports go one way, and masking needs little."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LEVELS = [
+    {"classes", "sensors", "layers", "radiometry"},
+    {"models", "losses", "metrics", "augmentation", "scenes"},
+    {"config", "logs"},
+    {"data", "checkpoints"},
+    {"training", "evaluation", "inference"},
+    {"report"},
+    {"cli"},
+]
+WITHIN = {("radiometry", "sensors"), ("losses", "layers"), ("layers", "classes")}
+"""Imports inside one level; the levels below it are open to all."""
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the modules that a file imports anywhere, functions included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def level(module: str) -> int:
+    return next(i for i, modules in enumerate(LEVELS) if module in modules)
+
+
+MODULES = sorted(path.stem for path in (ROOT / "permjax").glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module):
+    names = imported(ROOT / "permjax" / f"{module}.py")
+    ours = {name.split(".")[1] for name in names if name.startswith("permjax.")}
+    for other in ours & set(MODULES):
+        assert level(other) < level(module) or (module, other) in WITHIN
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_permjax_never_imports_data_prep(module):
+    assert not any("data_prep" in n for n in imported(ROOT / "permjax" / f"{module}.py"))
+
+
+def test_only_checkpoints_imports_orbax():
+    users = [m for m in MODULES if "orbax" in str(imported(ROOT / "permjax" / f"{m}.py"))]
+    assert users == ["checkpoints"]
+
+
+def test_masking_does_not_need_the_training_stack():
+    """The modules that mask import where no training package can be (flax itself needs optax)."""
+    code = """
+import sys
+for name in ("tensorflow", "tensorflow_datasets", "grain", "scipy", "matplotlib",
+             "tensorboardX", "data_prep"):
+    sys.modules[name] = None
+import permjax, permjax.cli, permjax.inference, permjax.models, permjax.scenes
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
