@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from tyro.conf import Positional, arg
 
 from permjax.sensors import FAMILIES, SENSORS, select_sensors
@@ -66,7 +66,8 @@ def sensors(name: Annotated[Positional[str | None], arg(metavar="NAME")] = None)
     """
     console = Console()
     if name is None:
-        table = Table("name", "sensor", "bands", "gsd, m", "families", box=None)
+        name_column = Column("name", no_wrap=True)  # to be copied
+        table = Table(name_column, "sensor", "bands", "gsd, m", "families", box=None)
         for sensor in SENSORS.values():
             families = ", ".join(f for f, members in FAMILIES.items() if sensor.name in members)
             count, gsd_m = str(len(sensor.bands)), f"{sensor.gsd_m:g}"
