@@ -79,7 +79,7 @@ class TinyBuilder(tfds.core.GeneratorBasedBuilder):
 def test_a_record_reads_back_as_the_patch(tmp_path, capfd):
     path = prepare(TinyBuilder(data_dir=tmp_path))
     assert capfd.readouterr() == ("", "")  # Our own progress bar has the terminal for itself.
-    [back] = tfds.builder_from_directory(path).as_data_source(split="test")
+    [back] = tfds.builder_from_directory(path).as_data_source("test")  # pyright: ignore[reportCallIssue]
     original = patch()
     image = dequantise(back["image"], back["scale"], back["offset"])
     half_step = back["scale"] * 0.501

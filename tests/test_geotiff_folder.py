@@ -18,7 +18,9 @@ CODES = np.repeat([[0, 1, 2, 3, 4, 255]], 40, axis=0).repeat(8, axis=1)
 
 def read(path: Path, split: str) -> list[dict]:
     builder = tfds.builder_from_directory(path)
-    return list(builder.as_data_source(split=split)) if split in builder.info.splits else []
+    if split not in builder.info.splits:
+        return []
+    return list(builder.as_data_source(split))  # pyright: ignore[reportCallIssue]
 
 
 def read_all(path: Path) -> list[dict]:
