@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import miepython
@@ -97,7 +97,7 @@ def transmittances(program: Path, atmosphere: int, height_km: float, air_mass: f
     # Mean over each step of our grid, where it is coarser than LOWTRAN's.
     edges = np.concatenate([WAVELENGTH_NM[:1], (WAVELENGTH_NM[1:] + WAVELENGTH_NM[:-1]) / 2])
     edges = np.concatenate([edges, WAVELENGTH_NM[-1:]])
-    fine = np.concatenate([np.linspace(a, b, 9) for a, b in zip(edges, edges[1:], strict=False)])
+    fine = np.concatenate([np.linspace(a, b, 9) for a, b in pairwise(edges)])
     rows = [np.interp(fine, wavelength, gas[::-1]).reshape(-1, 9).mean(1) for gas in gases]
     return np.array(rows)
 

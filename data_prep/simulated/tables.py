@@ -44,8 +44,7 @@ def tables() -> dict[str, np.ndarray]:
     with np.load(PATH) as file:
         found = {name: file[name].astype(np.float32) for name in file.files}
     nm = found.pop("material_nm")
-    for name in found:
-        if name.startswith("material_"):
-            rows = [np.interp(WAVELENGTH_NM, nm, row) for row in found[name]]
-            found[name] = np.array(rows, np.float32)
+    for name in [name for name in found if name.startswith("material_")]:
+        rows = [np.interp(WAVELENGTH_NM, nm, row) for row in found[name]]
+        found[name] = np.array(rows, np.float32)
     return found

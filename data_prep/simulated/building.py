@@ -1,0 +1,170 @@
+"""Simulated scenes of many sensors into data sets, by all processors."""
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from functools import partial
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task
+from rich.text import Text
+
+from data_prep.patches import SPLITS, prepare, quiet_tfds, record
+from data_prep.simulated.scene import simulate
+from data_prep.simulated.simulated_dataset_builder import Builder, Records, SimulatedConfig
+from permjax.sensors import Sensor
+
+# Scene seeds of the splits never meet, however many patches are asked for, today or later, so a
+# scene that one sensor trains on is never one that another is tested on.
+SEEDS_PER_SPLIT: Final = 1_000_000
+
+
+def build(
+    data_dir: Path,
+    sensors: Sequence[Sensor],
+    train: int,
+    validation: int,
+    test: int,
+    patch_size: int = 128,
+    seed: int = 0,
+) -> list[Path]:
+    """Simulates the same scenes for each sensor into `<data_dir>/simulated/<sensor>/<version>`.
+
+    A data set that is there with the same settings is left as it is; one with others is made
+    anew. A data set appears when it is complete: what a stopped run leaves is never taken for one.
+
+    Args:
+        data_dir: where data sets lie.
+        sensors: of the table or virtual.
+        train: scenes, one patch each, in this split.
+        validation: likewise.
+        test: likewise.
+        patch_size: side of a patch in pixels.
+        seed: other seed, other scenes.
+
+    Returns:
+        the directory of each data set, in the order of the sensors.
+
+    Raises:
+        ValueError: a count, the patch size or the seed cannot be used.
+    """
+    counts = dict(zip(SPLITS, (train, validation, test), strict=True))
+    _check(counts, patch_size, seed)
+    settings = [_settings(sensor, counts, patch_size, seed) for sensor in sensors]
+    directories = [
+        Path(data_dir) / "simulated" / sensor.name / f"{Builder.VERSION}" for sensor in sensors
+    ]
+    missing = [
+        (sensor, setting, directory)
+        for sensor, setting, directory in zip(sensors, settings, directories, strict=True)
+        if _built_settings(directory) != setting
+    ]
+    if missing:
+        total = len(missing) * sum(counts.values())
+        with _progress(total) as advance, _pool() as pool:
+            for sensor, setting, directory in missing:
+                make = partial(_records, pool, advance, sensor, patch_size, seed)
+                splits = {name: partial(make, name, n) for name, n in counts.items() if n}
+                config = SimulatedConfig(
+                    name=sensor.name, sensor=sensor.name, settings=setting, splits=splits
+                )
+                shutil.rmtree(directory, ignore_errors=True)
+                with quiet_tfds():
+                    builder = Builder(data_dir=data_dir, config=config)
+                prepare(builder)
+    return directories
+
+
+def _check(counts: Mapping[str, int], patch_size: int, seed: int) -> None:
+    for split, count in counts.items():
+        if not 0 <= count <= SEEDS_PER_SPLIT:
+            raise ValueError(f"{split} is {count}: give 0 to {SEEDS_PER_SPLIT} scenes")
+    if not any(counts.values()):
+        raise ValueError("no split has a scene: give train, validation or test a number above 0")
+    if patch_size < 1 or seed < 0:
+        raise ValueError(f"patch_size is {patch_size} and seed {seed}: give 1 or more, 0 or more")
+
+
+def _settings(
+    sensor: Sensor, counts: Mapping[str, int], patch_size: int, seed: int
+) -> dict[str, Any]:
+    """All that the records follow from, as JSON gives it back."""
+    bands = [astuple(band) for band in sensor.bands]
+    settings = {**counts, "patch_size": patch_size, "seed": seed, "gsd_m": sensor.gsd_m}
+    return json.loads(json.dumps({**settings, "bands": bands}))
+
+
+def _built_settings(directory: Path) -> dict[str, Any] | None:
+    """The settings of a complete data set; None where there is none."""
+    try:
+        text = (directory / "metadata.json").read_text(encoding="utf-8")
+        return json.loads(text)["settings"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def scene_seed(seed: int, split: str, index: int) -> int:
+    """The seed of a scene of a split."""
+    return (seed * len(SPLITS) + SPLITS.index(split)) * SEEDS_PER_SPLIT + index
+
+
+def _records(
+    pool: Pool,
+    advance: Callable[[], None],
+    sensor: Sensor,
+    patch_size: int,
+    seed: int,
+    split: str,
+    count: int,
+) -> Records:
+    seeds = [scene_seed(seed, split, index) for index in range(count)]
+    work = partial(_record, sensor=sensor, patch_size=patch_size)
+    for scene, example in zip(seeds, pool.imap(work, seeds, chunksize=2), strict=True):
+        yield scene, example
+        advance()
+
+
+def _record(scene: int, sensor: Sensor, patch_size: int) -> dict[str, Any]:
+    return record(simulate(scene, sensor, patch_size))
+
+
+@contextmanager
+def _pool() -> Iterator[Pool]:
+    """One process for each processor, each with one thread of linear algebra."""
+    # Spawned, not forked: a fork of a process in which JAX runs can hang.
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        pool = multiprocessing.get_context("spawn").Pool(os.cpu_count())
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    with pool:
+        yield pool
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), _Rate())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("simulating patches", total=total)
+        yield lambda: bar.advance(task)
+
+
+class _Rate(ProgressColumn):
+    """Patches a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.0f} patches/s" if speed else "")
