@@ -135,11 +135,14 @@ class Masker:
 
         Raises:
             FileNotFoundError: the folder of `destination` is not there.
-            OSError, ValueError: the scene cannot be read.
+            OSError, ValueError: the scene cannot be read, or is itself the destination.
         """
         if not isinstance(source, Scene):
             with open_scene(source) as scene:
                 return self.mask_scene(scene, destination, show_progress=show_progress)
+        files = {Path(channel.dataset.name).resolve() for channel in source.channels}
+        if Path(destination).resolve() in files:
+            raise ValueError(f"{destination}: is the scene itself; choose another destination")
         start = time.perf_counter()
         counts = np.zeros(NO_DATA + 1, np.int64)
         console = Console(stderr=True, quiet=not show_progress)
@@ -173,9 +176,8 @@ class Masker:
         weights = np.zeros((h, width, 1), np.float32)
         for row, next_row in zip(rows, [*rows[1:], height], strict=True):
             for column in columns:
-                image = next(images)
-                probabilities, data = self._window(image, bands)
-                found |= np.isfinite(image).any(axis=(0, 1))
+                probabilities, data, valid = self._window(next(images), bands)
+                found |= valid
                 weight = (fade * data)[..., None]
                 sums[:, column : column + w] += weight * probabilities
                 weights[:, column : column + w] += weight
@@ -189,17 +191,17 @@ class Masker:
 
     def _window(
         self, image: NDArray[np.float32], bands: BandDescription
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Probabilities [h, w, C] of one window and where it has data [h, w]."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Probabilities [h, w, C] of one window, its pixels [h, w] and bands [N] with data."""
         finite = np.isfinite(image)
-        data = np.any(finite, axis=2)
-        valid = np.any(finite, axis=(0, 1))
+        data = np.asarray(finite.any(axis=2))
+        valid = np.asarray(finite.any(axis=(0, 1)))
         if not valid.any():
-            return np.zeros((*data.shape, CLASS_COUNT), np.float32), data
+            return np.zeros((*data.shape, CLASS_COUNT), np.float32), data, valid
         _check_values(image, bands)
         image = np.where(finite, image, np.float32(np.nan))
         batch = (image[None], BandDescription(*(part[None] for part in bands)), valid[None])
-        return np.asarray(self._probabilities(*batch)[0]), data
+        return np.asarray(self._probabilities(*batch)[0]), data, valid
 
 
 def _compile(model: Model) -> Callable[[Any, BandDescription, Any], jax.Array]:
@@ -252,8 +254,9 @@ def _check_values(image: NDArray[np.float32], bands: BandDescription) -> None:
     Raises:
         ValueError: naming the band.
     """
+    sample = image[::8, ::8]
     for i, kind in enumerate(bands.kind):
-        values = image[..., i][np.isfinite(image[..., i])]
+        values = sample[np.isfinite(sample[..., i]), i]
         if not values.size:
             continue
         typical = np.median(values)
