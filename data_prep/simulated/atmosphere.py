@@ -41,8 +41,9 @@ class Air:
         aerosol: key of AEROSOLS.
         aerosol_depth: aerosol optical thickness at 550 nm from sea level up.
         temperature_k: of the air at sea level.
-        inversion_k: how much colder the ground's air is than the profile says, fading out
-            within 1.5 km above the ground.
+        ground_km: height of the ground.
+        inversion_k: how much the air warms within the first few hundred metres above the ground,
+            as it does over snow; low cloud is then warmer than the ground.
         tropopause_km: above it the air is isothermal.
     """
 
@@ -51,13 +52,16 @@ class Air:
     aerosol: str
     aerosol_depth: float
     temperature_k: float
-    inversion_k: float = 0.0
-    tropopause_km: float = 12.0
+    ground_km: float
+    inversion_k: float
+    tropopause_km: float
 
     def temperature(self, height_km: NDArray[np.floating] | float) -> NDArray[np.float64]:
         """Air temperature, K, falling by 6.5 K/km (ICAO standard) up to the tropopause."""
         height = np.asarray(height_km, np.float64)
-        return self.temperature_k - 6.5 * np.minimum(height, self.tropopause_km)
+        above = np.maximum(height - self.ground_km, 0)
+        warmer = self.inversion_k * -np.expm1(-above / 0.3)
+        return self.temperature_k + warmer - 6.5 * np.minimum(height, self.tropopause_km)
 
     def gas_transmittance(self, air_mass: float) -> Spectrum:
         """Transmittance of all gases [Z, S] from each height to space along an air mass.

@@ -138,6 +138,15 @@ class Place:
         steps = np.diff(column, append=column[-1:])
         return column[self.index] + steps[self.index] * self.part
 
+    def moved(self, south: int, east: int) -> "Place":
+        """The places of the field moved by pixels."""
+        if not (south or east):
+            return self
+        place = object.__new__(Place)
+        place.index = np.roll(self.index, (south, east), (0, 1))
+        place.part = np.roll(self.part, (south, east), (0, 1))
+        return place
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -157,6 +166,8 @@ class Layer:
         threshold: in standard deviations of the field.
         softness: of the edges, in the same unit.
         fullness: excess at which two thirds of the full thickness is reached.
+        lumps: a field of unevenness within the cloud.
+        lumpiness: standard deviation of the logarithm of optical thickness that it makes.
         angle: of the streaks, radians from east.
         stretch: of the streaks; 1 = none.
         cells: how much the field folds into cells (0 to 1), as in stratocumulus.
@@ -172,6 +183,8 @@ class Layer:
     threshold: float
     softness: float
     fullness: float
+    lumps: Noise
+    lumpiness: float
     angle: float = 0.0
     stretch: float = 1.0
     cells: float = 0.0
@@ -184,7 +197,7 @@ class Layer:
         else:
             field = self.noise.along(grid, self.angle, self.stretch, shift_m)
         if self.cells:
-            field = (1 - self.cells) * field + self.cells * (1.4 - 1.75 * np.abs(field))
+            field = (1 - self.cells) * field + self.cells * (1.75 * np.abs(field) - 1.4)
         return field
 
     def filling(self, field: Field) -> Field:
@@ -196,6 +209,11 @@ class Layer:
     def depth_of(self, filling: Field) -> Field:
         """Optical thickness [H, W] at 550 nm."""
         return np.float32(self.depth) * filling ** np.float32(self.power)
+
+    def lumpy_depth(self, filling: Field, grid: Grid) -> Field:
+        """Optical thickness [H, W] with its lumps; its shade, mixed by the way, has none."""
+        lumps = self.lumps(grid.metres, grid.metres)
+        return self.depth_of(filling) * np.exp(np.float32(self.lumpiness) * lumps)
 
     def shade(self, grid: Grid, sun: tuple[float, float], slabs: int, altitude_km: float) -> Field:
         """Optical thickness [H, W] between the ground and the sun.

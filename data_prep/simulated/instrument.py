@@ -146,6 +146,20 @@ def observe(
     return _digitise(values, sensor, number, sun_cosine, rng)
 
 
+def band_slants(sensor: Sensor) -> list[float]:
+    """Tangents [N] of the small angles by which a sensor's bands look apart along the track.
+
+    Bands of fine push-broom imagers lie side by side in the focal plane, so that clouds are
+    shifted between them: by .014 of their height between blue and red of Sentinel-2, less between
+    most others (Frantz et al. 2018, Remote Sens. Environ. 215). Which band looks where is drawn
+    once a sensor. Scanning mirrors and coarse imagers: none.
+    """
+    if sensor.gsd_m > 30 or {"mss", "tm", "etm"} & set(sensor.name.split("_")):
+        return [0.0] * len(sensor.bands)
+    rng = generator(*sensor.name.encode())
+    return [float(slant) for slant in rng.uniform(-0.006, 0.006, len(sensor.bands))]
+
+
 def _kernel(sigma: float, shift: float) -> NDArray[np.float32]:
     reach = int(np.ceil(3 * sigma + abs(shift)))
     x = np.arange(-reach, reach + 1) - shift

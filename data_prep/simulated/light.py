@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.special import expn
 
 from data_prep.simulated.atmosphere import AEROSOLS, pressure, rayleigh_depth, rayleigh_reflectance
@@ -20,6 +20,10 @@ from data_prep.simulated.tables import HEIGHTS_KM, WAVELENGTH_NM
 from data_prep.simulated.weather import Weather
 
 FREE_AIR_KM: Final = 3.0
+
+# The stratosphere's aerosol at 1 um (optical thickness .005): the 1.38 um bands see about .002
+# where the air below is moist and cloudless.
+STRATOSPHERE: Final = 0.002
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Air:
 
     Args:
         gas: transmittance [Z, N] of the gases down to each height along the sun's ray and up.
+        path_top: reflectance of the stratosphere's aerosol, above all gases.
         path_low: reflectance of the air between the ground and the low clouds.
         path_high: reflectance of the air above them, and `clear_high` its transmittance.
         down: transmittance of the scattering air, sun to ground; `direct` its direct part.
@@ -49,6 +54,7 @@ class Air:
     """
 
     gas: NDArray[np.float32]
+    path_top: NDArray[np.float32]
     path_low: NDArray[np.float32]
     path_high: NDArray[np.float32]
     clear_high: NDArray[np.float32]
@@ -86,6 +92,7 @@ def band_air(weather: Weather, spectral: Response) -> Air:
     mean = spectral.mean
     return Air(
         gas=mean(air.gas_transmittance(1 / sun + 1 / view)),
+        path_top=mean(STRATOSPHERE * (WAVELENGTH_NM.astype(np.float64) / 1000) ** -1),
         path_low=mean(total - high + haze),
         path_high=mean(high),
         clear_high=mean(np.exp(-above / 2 * (1 / sun + 1 / view))),
@@ -139,9 +146,10 @@ class Light:
         self.heights = [Height(sky.top_km) for sky in skies]
         self.over = [Place(sky.depth) for sky in skies]
         self.shade = [Place(sky.shade) for sky in skies]
-        lifts = [float(np.mean(sky.top_km - ground.height_km)) for sky in skies]
+        self.gsd_m = gsd_m
+        self.lifts = [float(np.mean(sky.top_km - ground.height_km)) for sky in skies]
         # Diffuse light spreads below a cloud about as far as the cloud is high.
-        self.widths = [max(1, round(min(500 * lift / gsd_m, 60))) for lift in lifts]
+        self.widths = [max(1, round(min(500 * lift / gsd_m, 60))) for lift in self.lifts]
         self.spread = [Place(self._blur(sky.shade, i)) for i, sky in enumerate(skies)]
         self.near = [Place(self._blur(sky.depth, i)) for i, sky in enumerate(skies)]
         self.relief = [_relief(sky, weather.sun, gsd_m) for sky in skies]
@@ -180,7 +188,9 @@ class Light:
         diffuse = direct_part * np.maximum(total - beam, 0) + (1 - direct_part) * sky
         return direct_part * direct, diffuse, back
 
-    def reflectance(self, surface: Field, air: Air, tables: list[Lookup], n: int) -> Field:
+    def reflectance(
+        self, surface: Field, air: Air, tables: list[Lookup], n: int, slant: float = 0.0
+    ) -> Field:
         """Reflectance [H, W] at the top of the atmosphere in one band.
 
         Args:
@@ -188,6 +198,7 @@ class Light:
             air: of the scene.
             tables: look-ups [D] of each layer in the band.
             n: number of the band.
+            slant: tangent of the angle southward at which the band sees clouds off their place.
         """
         part = float(air.direct[n] / air.down[n])
         direct, diffuse, back = self.at_ground(tables, min(part, 1.0))
@@ -196,26 +207,32 @@ class Light:
         seen = air.down[n] * air.up[n] * surface * lit / bounce
         seen = (seen + air.path_low[n] * (direct + diffuse)) * self.ground_height(air.gas[:, n])
         if not self.skies:
-            return seen + air.path_high[n] * air.gas[3, n]
+            return seen + air.path_high[n] * air.gas[3, n] + air.path_top[n]
         for i, table in enumerate(tables):
-            cloud = self.over[i](table.reflected) * self.relief[i]
+            move = round(1000 * self.lifts[i] * slant / self.gsd_m)
+            over = self.over[i].moved(move, 0)
+            cloud = over(table.reflected) * np.roll(self.relief[i], move, 0)
             for higher in range(i + 1, len(tables)):
                 passing = tables[higher].direct + tables[higher].scattered
                 cloud = cloud * self.shade[higher](passing)
-            through = self.over[i](table.upward_direct)
-            hazy = self.over[i](table.upward) - through
+            through = over(table.upward_direct)
+            hazy = over(table.upward) - through
             smooth = uniform_filter(seen, max(3, self.widths[i] // 2), mode="nearest")
             seen = through * seen + hazy * smooth
             seen = seen + cloud * self.heights[i](air.gas[:, n]) * air.clear_high[n]
             if i == 0:
                 seen = seen + air.path_high[n] * self.heights[i](air.gas[:, n])
-        return seen
+        return seen + air.path_top[n]
 
 
 def _relief(sky: Sky, sun: tuple[float, float, float], gsd_m: float) -> Field:
     """How much brighter the sunny side of a cloud's top is, and how much darker the other."""
-    south, east = np.gradient(sky.top_km * np.float32(1000), gsd_m)
+    # The light that cloud scatters evens out what is steeper and finer than some 50 m.
+    layer = sky.layer
+    flat = np.float32(1000 * min(1.0, 0.8 / layer.thickness_km))
+    top = gaussian_filter(sky.top_km * flat, min(max(50 / gsd_m, 0.8), 6), mode="nearest")
+    south, east = np.gradient(top, gsd_m)
     rise = sun[2] - sun[0] * south - sun[1] * east
     cosine = rise / np.sqrt(1 + south**2 + east**2) / sun[2]
     thick = 1 - np.exp(-sky.depth / 6)
-    return (1 + 0.5 * thick * (np.clip(cosine, 0.1, 1.8) - 1)).astype(np.float32)
+    return (1 + 0.5 * thick * np.tanh(cosine - 1)).astype(np.float32)

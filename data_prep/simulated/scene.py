@@ -12,7 +12,7 @@ from data_prep.patches import Patch
 from data_prep.simulated import weather as weathers
 from data_prep.simulated.clouds import Layer, Lookup
 from data_prep.simulated.fields import Field, Grid
-from data_prep.simulated.instrument import observe, response
+from data_prep.simulated.instrument import band_slants, observe, response
 from data_prep.simulated.light import Light, Sky, band_air
 from data_prep.simulated.surface import Ground, lay_out
 from data_prep.simulated.thermal import Thermal
@@ -88,7 +88,7 @@ def _sky(layer: Layer, grid: Grid, weather: Weather, ground: Ground) -> Sky:
     slabs = int(np.clip(np.ceil(reach / 15), 1, 4)) if layer.stretch == 1 else 1
     shade = layer.shade(grid, (south / up, east / up), slabs, weather.climate.altitude_km)
     top_km = np.maximum(layer.base_km + layer.thickness_km * filling, ground.height_km + 0.05)
-    return Sky(layer, layer.depth_of(filling), shade, top_km.astype(np.float32))
+    return Sky(layer, layer.lumpy_depth(filling, grid), shade, top_km.astype(np.float32))
 
 
 def _sunshine(light: Light) -> Field:
@@ -108,13 +108,14 @@ def _radiate(weather: Weather, sensor: Sensor, light: Light, sunshine: Field) ->
     thermal = None
     if any(band.kind is Kind.BRIGHTNESS_TEMPERATURE for band in sensor.bands):
         thermal = Thermal(weather, sensor, spectral, light, sunshine)
+    slants = band_slants(sensor)
     values = []
     for n, band in enumerate(sensor.bands):
         tables = [_band(table, n) for table in lookups]
         bare = np.ascontiguousarray(surface[..., n])
         if thermal is None or band.kind is not Kind.BRIGHTNESS_TEMPERATURE:
             rough = np.minimum(bare * ground.brightness, 1)
-            values.append(light.reflectance(rough, air, tables, n))
+            values.append(light.reflectance(rough, air, tables, n, slants[n]))
             continue
         sunlit = band.wavelength_nm < SUNLIT_NM
         reflected = light.reflectance(bare, air, tables, n) if sunlit else 0.0

@@ -100,7 +100,7 @@ def material_spectra(climate: Climate, rng: np.random.Generator) -> NDArray[np.f
         "shallows": spectra.water(
             10 ** u(-1, 1), 10 ** u(-1, 2.2), 10 ** u(-1.7, 0), glint, bottom=u(0, 1) ** 2
         ),
-        "snow": spectra.snow(grain, soot),
+        "snow": spectra.snow(grain, soot) * np.float32(u(0.82, 1.0)),
         "ice": spectra.snow(10 ** u(-2.8, -1.8), soot),
     }
     shade = np.zeros_like(drawn["snow"])
@@ -118,8 +118,10 @@ def lay_out(climate: Climate, grid: Grid, sun: tuple[float, float, float], seed:
     """
     rng = generator(seed, 10)
     library = material_spectra(climate, rng)
-    height = climate.relief_m * Noise((seed, 11), rng.uniform(6e3, 20e3), 0.5)(*_axes(grid))
+    height = climate.relief_m * _relief(climate.biome, grid, seed, rng)
     parts = _LAYOUTS[climate.biome](grid, seed, rng, height / max(climate.relief_m, 1))
+    if rng.uniform() < 0.6 and climate.biome not in ("ocean", "ice"):
+        parts = _roads(parts, grid, rng)
     if climate.sea > 0:
         parts = _flood(parts, climate.sea, grid, seed, rng)
     if climate.snow > 0:
@@ -139,6 +141,15 @@ def lay_out(climate: Climate, grid: Grid, sun: tuple[float, float, float], seed:
         sunlit=sunlit,
         temperature_k=kelvin,
     )
+
+
+def _relief(biome: str, grid: Grid, seed: int, rng: np.random.Generator) -> Field:
+    """Heights in standard deviations: hills, with sharp crests in mountains, gullies elsewhere."""
+    hills = Noise((seed, 11), rng.uniform(6e3, 20e3), 0.5)(*_axes(grid))
+    folds = np.abs(Noise((seed, 13), rng.uniform(1500, 6000), 0.5)(*_axes(grid))) - 0.8
+    if biome == "mountain":
+        return 0.75 * hills - 0.7 * folds
+    return 0.9 * hills + 0.5 * folds if biome in ("desert", "shrub") else hills
 
 
 def _axes(grid: Grid) -> tuple[Field, Field]:
@@ -226,7 +237,7 @@ def _parcels(
 
 
 def _cropland(grid: Grid, seed: int, rng: np.random.Generator, _: Field) -> dict[str, Field]:
-    size = rng.uniform(120, 900)
+    size = 10 ** rng.uniform(1.9, 2.85)
     parts, edge = _parcels(
         ("crop_a", "crop_b", "soil_a", "soil_b", "straw"), grid, rng, size, rng.uniform(2, 12)
     )
@@ -343,6 +354,20 @@ def _flood(
     parts = _over(parts, "sand", _step(depth, -0.015, 0.006) * (rng.uniform() < 0.6))
     parts = _over(parts, "shallows", _step(depth, 0.0, 0.004))
     return _over(parts, "water", _step(depth, rng.uniform(0.02, 0.2), 0.04))
+
+
+def _roads(parts: Mapping[str, Field], grid: Grid, rng: np.random.Generator) -> dict[str, Field]:
+    """One to three roads, nearly straight, as broad as a pixel lets them look."""
+    south, east = np.meshgrid(grid.metres, grid.metres, indexing="ij", sparse=True)
+    result = dict(parts)
+    for _ in range(rng.integers(1, 4)):
+        angle, width = rng.uniform(0, np.pi), rng.uniform(4, 14)
+        bend = rng.uniform(0, 60) * np.sin((south + east) / rng.uniform(300, 1500))
+        away = south * np.cos(angle) - east * np.sin(angle) + rng.normal(0, 500) + bend
+        # A line narrower than a pixel covers that part of the pixels that it crosses.
+        reach = np.hypot(width, 0.6 * grid.gsd_m)
+        result = _over(result, "road", width / reach * np.exp(-((away / reach) ** 2)))
+    return result
 
 
 def _snow_over(

@@ -38,8 +38,7 @@ class Thermal:
         warmed = np.maximum(ground.temperature_k - air_k, 0)
         self.ground_k = ground.temperature_k - 0.4 * warmed * (1 - sunshine)
         self.cloud_k = [
-            weather.cloud_temperature(sky.top_km, sky.layer).astype(np.float32)
-            for sky in light.skies
+            weather.air.temperature(sky.top_km).astype(np.float32) for sky in light.skies
         ]
         self.absorption = [
             optics(sky.layer.phase, sky.layer.radius_um, spectral).absorption for sky in light.skies

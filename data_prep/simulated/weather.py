@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data_prep.simulated.atmosphere import AEROSOLS, Air
 from data_prep.simulated.clouds import Layer
@@ -50,15 +49,6 @@ class Weather:
             float(flat * np.sin(azimuth)),
             float(np.sin(elevation)),
         )
-
-    def cloud_temperature(
-        self, height_km: NDArray[np.floating], layer: Layer
-    ) -> NDArray[np.float64]:
-        """Temperature of a cloud at heights [H, W] above sea level, K.
-
-        Over cold ground the air is colder below (an inversion), so that low cloud can be warmer.
-        """
-        return self.air.temperature(height_km)
 
 
 def draw(seed: int) -> Weather:
@@ -115,7 +105,7 @@ def _air(climate: Climate, rng: np.random.Generator) -> Air:
     sea_level = climate.temperature_k + 6.5 * climate.altitude_km
     dry = 0.5 if climate.biome == "desert" else 1.0
     water = 2.2 * np.exp((min(sea_level, 303) - 288) / 15) * dry * rng.uniform(0.35, 1.4)
-    depth = float(np.exp(rng.normal(np.log(0.10), 0.7)))
+    depth = float(np.exp(rng.normal(np.log(0.12), 0.7)))
     kinds = {"desert": "dust", "ocean": "maritime"}
     kind = kinds.get(climate.biome, str(rng.choice(list(AEROSOLS), p=[0.7, 0.1, 0.1, 0.1])))
     if climate.biome == "ice":
@@ -126,6 +116,8 @@ def _air(climate: Climate, rng: np.random.Generator) -> Air:
         aerosol=kind,
         aerosol_depth=min(depth, 1.2),
         temperature_k=sea_level,
+        ground_km=climate.altitude_km,
+        inversion_k=float(rng.uniform(0, 18)) if climate.temperature_k < 268 else 0.0,
         tropopause_km=float(np.clip(9 + (sea_level - 255) / 8, 8, 17)),
     )
 
@@ -137,32 +129,34 @@ def _low(seed: int, climate: Climate, rng: np.random.Generator) -> Layer:
     cold = climate.temperature_k < 258
     layer = Layer(
         phase="liquid",
-        radius_um=u(6, 18),
+        radius_um=u(6, 22),
         base_km=climate.altitude_km + u(0.5, 2.2),
         thickness_km=10 ** u(-0.6, 0.5),
-        depth=10 ** u(0.6, 1.9),
+        depth=10 ** u(0.8, 2.1),
         power=u(1.0, 1.8),
         noise=Noise((seed, 50), 10 ** u(2.9, 4.0), u(0.6, 0.75)),
         threshold=0.0,
         softness=10 ** u(-1.6, -0.8),
         fullness=u(0.3, 1.0),
+        lumps=Noise((seed, 51), 10 ** u(2.5, 3.3), u(0.55, 0.75)),
+        lumpiness=u(0.15, 0.6),
     )
     if form == "cells":
         noise = Noise((seed, 50), 10 ** u(3.2, 4.3), u(0.5, 0.65))
         layer = replace(layer, noise=noise, thickness_km=u(0.15, 0.5), cells=u(0.3, 0.9))
-        layer = replace(layer, depth=10 ** u(0.5, 1.5))
+        layer = replace(layer, depth=10 ** u(0.7, 1.7))
     if form == "stratus":
         noise = Noise((seed, 50), 10 ** u(3.8, 4.6), u(0.4, 0.6))
         base = climate.altitude_km + (0.02 if u() < 0.4 else u(0.2, 1.5))
         layer = replace(layer, noise=noise, base_km=base, thickness_km=u(0.1, 0.8))
-        layer = replace(layer, softness=u(0.05, 0.4), depth=10 ** u(0.2, 1.7))
+        layer = replace(layer, lumpiness=u(0, 0.25), softness=u(0.05, 0.4), depth=10 ** u(0.3, 2.0))
     if form == "alto":
         noise = Noise((seed, 50), 10 ** u(2.7, 3.8), u(0.55, 0.7))
         base = climate.altitude_km + u(2, 5)
         layer = replace(layer, noise=noise, base_km=base, thickness_km=u(0.2, 0.8))
         layer = replace(layer, depth=10 ** u(-0.1, 1.2), cells=u(0, 0.6))
     if cold:
-        layer = replace(layer, phase="ice", radius_um=u(12, 50))
+        layer = replace(layer, phase="ice", radius_um=u(15, 60))
     return layer
 
 
@@ -173,7 +167,7 @@ def _high(seed: int, climate: Climate, air: Air, rng: np.random.Generator) -> La
     base = climate.altitude_km + u(0.45, 0.9) * (air.tropopause_km - climate.altitude_km)
     layer = Layer(
         phase="ice",
-        radius_um=u(12, 60),
+        radius_um=u(15, 80),
         base_km=base,
         thickness_km=u(0.3, 2.0),
         depth=10 ** u(-0.5, 0.8),
@@ -182,6 +176,8 @@ def _high(seed: int, climate: Climate, air: Air, rng: np.random.Generator) -> La
         threshold=0.0,
         softness=u(0.15, 0.6),
         fullness=u(0.6, 2.0),
+        lumps=Noise((seed, 61), 10 ** u(3, 4), 0.6),
+        lumpiness=u(0.0, 0.3),
         angle=u(0, np.pi),
         stretch=u(2, 9),
     )
@@ -195,8 +191,8 @@ def _high(seed: int, climate: Climate, air: Air, rng: np.random.Generator) -> La
         low = climate.altitude_km + u(0.6, 3)
         noise = Noise((seed, 60), 10 ** u(3.8, 4.6), u(0.5, 0.65))
         layer = replace(layer, noise=noise, base_km=low, thickness_km=max(base - low, 1.0))
-        layer = replace(layer, depth=10 ** u(1.2, 2.2), stretch=1.0, softness=u(0.03, 0.2))
-        layer = replace(layer, radius_um=u(18, 80), fullness=u(0.4, 1.2))
+        layer = replace(layer, depth=10 ** u(1.4, 2.4), stretch=1.0, softness=u(0.03, 0.2))
+        layer = replace(layer, radius_um=u(20, 100), fullness=u(0.3, 0.9))
     return layer
 
 
