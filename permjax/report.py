@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -44,14 +45,16 @@ def report_run(workdir: Path, datasets: Sequence[Dataset], split: Split) -> None
 
 def print_metrics(title: str, counts: Mapping[str, MaskCounts]) -> None:
     """Print a row of scores for each dataset, in per cent; "-" where a score is undefined."""
-    table = Table(title=title, caption="per cent of pixels; f1 to iou are of cloud")
-    table.add_column("records")
+    caption = "per cent of pixels; f1, precision, recall and iou of cloud, thick or thin"
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("records", no_wrap=True)
     for name in MaskCounts().scores():
         table.add_column(name.replace("_", " "), justify="right")
     for dataset, count in counts.items():
         figures = (f"{100 * x:.1f}" if math.isfinite(x) else "-" for x in count.scores().values())
         table.add_row(dataset, *figures)
-    Console().print(table)
+    console = Console()
+    console.print(table, width=max(console.width, NARROWEST_TABLE))
 
 
 def write_metrics(path: Path, counts: Mapping[str, MaskCounts]) -> None:
@@ -89,6 +92,8 @@ def draw_examples(path: Path, examples: Sequence[Example]) -> None:
 
 
 UNKNOWN_COLOUR = (128, 128, 128)
+NARROWEST_TABLE = 105
+"""Characters that the longest names of records need; narrower terminals wrap lines."""
 
 
 def composite(image: np.ndarray, bands: BandDescription) -> np.ndarray:

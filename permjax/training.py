@@ -65,7 +65,7 @@ def train_step(
     loss, gradient = lax.psum((loss, gradient), DEVICES)
     updates, opt_state = optimiser.update(gradient, state.opt_state, state.params)
     params = cast(nnx.State, optax.apply_updates(state.params, updates))
-    return TrainState(params, opt_state), StepFigures(loss, optax.global_norm(gradient))
+    return TrainState(params, opt_state), StepFigures(loss, optax.tree.norm(gradient))
 
 
 def map_over_devices(step: TrainStep, mesh: Mesh) -> TrainStep:

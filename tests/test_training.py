@@ -1,0 +1,189 @@
+"""Training: devices, resumption, checkpoints, and that it learns."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from permjax import training
+from permjax.checkpoints import Checkpoints, load_model
+from permjax.config import TrainConfig, save_config
+from permjax.data import Batch, find_datasets
+from permjax.evaluation import evaluate, predictor
+from permjax.models import ModelConfig
+from permjax.report import report_run
+from permjax.sensors import select_sensors
+from permjax.training import NonFiniteLossError, make_mesh, start, train
+from tests.fake_records import fake_patch, write_fake_sensors, write_records
+
+ROOT = Path(__file__).parent.parent
+SENSORS = ("landsat5_tm", "sentinel2a_msi")
+TINY = TrainConfig(
+    sensors=SENSORS, data="real", steps=6, warmup_steps=1, save_every=2, batch_size=8,
+    patch_size=16, band_slots=(4,), model=ModelConfig(features=(8, 8), descriptor_size=8),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("records")
+    write_fake_sensors(path, *SENSORS)
+    return path
+
+
+def params_of(workdir: Path) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(load_model(workdir)))]
+
+
+def test_broken_off_and_gone_on_equals_never_stopped(data_dir, tmp_path, monkeypatch):
+    """Stopped after step 5, past the checkpoint of step 4: the same parameters, bit for bit."""
+    whole = dataclasses.replace(TINY, workdir=tmp_path / "whole", data_dir=data_dir)
+    train(whole)
+    stopped = dataclasses.replace(whole, workdir=tmp_path / "stopped")
+    check, seen = training._finite, []
+
+    def stop_after_five(figures, number, batch):
+        loss = check(figures, number, batch)
+        seen.append(number)
+        if number == 5:
+            raise KeyboardInterrupt
+        return loss
+
+    monkeypatch.setattr(training, "_finite", stop_after_five)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped)
+    monkeypatch.setattr(training, "_finite", check)
+    with Checkpoints(stopped.workdir) as checkpoints:
+        assert checkpoints.newest == 4
+    train(stopped)
+    for ours, theirs in zip(params_of(stopped.workdir), params_of(whole.workdir), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    logs = [(path / "log.jsonl").read_text() for path in (stopped.workdir, whole.workdir)]
+    assert logs[0] == logs[1]
+    assert [json.loads(line)["step"] for line in logs[0].splitlines()] == [1, 2, 3, 4, 5, 6]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from permjax import training
+from permjax.config import load_config
+check = training._finite
+def killed(figures, number, batch):
+    if number == 5:
+        os.kill(os.getpid(), 9)
+    return check(figures, number, batch)
+training._finite = killed
+training.train(load_config(Path(sys.argv[1])))
+"""
+
+
+def test_killed_and_gone_on_equals_never_stopped(data_dir, tmp_path):
+    """SIGKILL in step 5, perhaps within the save of step 4: the result is that of no kill."""
+    whole = dataclasses.replace(TINY, workdir=tmp_path / "whole", data_dir=data_dir)
+    train(whole)
+    killed = dataclasses.replace(whole, workdir=tmp_path / "killed")
+    save_config(killed)
+    command = [sys.executable, "-c", KILLED, str(killed.workdir)]
+    assert subprocess.run(command, check=False, cwd=ROOT).returncode == -9
+    train(killed)
+    for ours, theirs in zip(params_of(killed.workdir), params_of(whole.workdir), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+DEVICES = """
+import sys
+from pathlib import Path
+import jax
+assert jax.device_count() == int(sys.argv[2])
+from permjax.config import load_config
+from permjax.training import train
+train(load_config(Path(sys.argv[1])))
+"""
+
+
+def test_one_device_equals_eight(data_dir, tmp_path):
+    """Five steps of the same batches on one device and on eight virtual ones, to rounding."""
+    config = dataclasses.replace(TINY, steps=5, data_dir=data_dir)
+    for count in (1, 8):
+        save_config(dataclasses.replace(config, workdir=tmp_path / str(count)))
+        flags = f"--xla_force_host_platform_device_count={count}"
+        environment = os.environ | {"XLA_FLAGS": flags, "NPROC": "32", "JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-c", DEVICES, str(tmp_path / str(count)), str(count)]
+        subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    one, eight = params_of(tmp_path / "1"), params_of(tmp_path / "8")
+    for ours, theirs in zip(one, eight, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    losses = [
+        [json.loads(line)["loss"] for line in (tmp_path / n / "log.jsonl").read_text().splitlines()]
+        for n in ("1", "8")
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_it_learns_and_reports(data_dir, tmp_path, capsys):
+    """After a minute's worth of tiny steps clouds of both sensors are found on held-out scenes."""
+    config = dataclasses.replace(
+        TINY, workdir=tmp_path / "run", data_dir=data_dir, steps=80, warmup_steps=5, save_every=80,
+        learning_rate=1e-2,
+    )  # fmt: skip
+    train(config)
+    datasets = find_datasets(data_dir, select_sensors(SENSORS), "real")
+    predict = predictor(load_model(config.workdir))
+    for dataset in datasets:
+        assert evaluate(predict, dataset, "test").counts.cloud.iou > 0.9
+    report_run(config.workdir, datasets, "test")
+    assert "sentinel2a_msi" in capsys.readouterr().out
+    figures = json.loads((config.workdir / "metrics_test.json").read_text())
+    assert figures["fake/landsat5_tm"]["iou"] > 0.9
+    assert figures["fake/landsat5_tm"]["shadow_f1"] is None
+    assert (config.workdir / "examples_test.png").stat().st_size > 10_000
+    assert list((config.workdir / "tensorboard").iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_batch(data_dir, tmp_path):
+    """Nothing of it is saved: the newest checkpoint is the last good one."""
+    config = dataclasses.replace(TINY, workdir=tmp_path, data_dir=data_dir, learning_rate=1e30)
+    with pytest.raises(NonFiniteLossError, match=r"loss of step \d is .* scenes scene\d"):
+        train(config)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert (checkpoints.newest or 0) < 4
+
+
+def test_a_run_without_checkpoint_is_told(tmp_path, data_dir):
+    save_config(dataclasses.replace(TINY, workdir=tmp_path, data_dir=data_dir))
+    with pytest.raises(FileNotFoundError, match="no complete checkpoint"):
+        load_model(tmp_path)
+
+
+def test_unlabelled_pixels_have_no_weight(tmp_path):
+    """A batch whose second half is unlabelled has the loss and the step of its first half."""
+    mesh = make_mesh(4)
+    patches = [fake_patch("landsat5_tm", seed, 16) for seed in range(4)]
+    image = np.stack([patch.image for patch in patches])
+    label = np.stack([patch.label for patch in patches])
+    bands = type(patches[0].bands)(*(np.stack([part] * 4) for part in patches[0].bands))
+    valid, no_names = np.ones((4, 7), bool), np.empty((4, 0))
+    blanked_label = np.where(np.arange(4)[:, None, None] < 2, label, np.uint8(0))
+    blanked = Batch(image, bands, valid, blanked_label, no_names)
+    half = jax.tree.map(lambda part: part[:2], blanked)
+    step, state = start(TINY, mesh)
+    _, of_blanked = step(state, blanked)
+    step, state = start(TINY, mesh)
+    _, of_half = step(state, half)
+    np.testing.assert_allclose(of_blanked.loss, of_half.loss, rtol=1e-5)
+    np.testing.assert_allclose(of_blanked.gradient_norm, of_half.gradient_norm, rtol=1e-4)
+
+
+def test_one_sensor_and_one_scene_are_enough(tmp_path):
+    write_records(tmp_path / "data", {"train": [fake_patch("landsat5_tm", 0)]})
+    config = dataclasses.replace(TINY, workdir=tmp_path, sensors=("landsat5_tm",), steps=2)
+    train(config)
+    assert load_model(tmp_path)
