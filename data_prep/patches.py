@@ -18,9 +18,9 @@ import tensorflow_datasets as tfds
 from absl import logging
 from numpy.typing import NDArray
 
+from permjax.bands import BandDescription
 from permjax.classes import CLASS_COUNT, UNLABELLED
 from permjax.radiometry import quantise
-from permjax.sensors import BandDescription
 
 SPLITS: Final = ("train", "validation", "test")
 FRACTIONS: Final[Mapping[str, float]] = {"train": 0.7, "validation": 0.1, "test": 0.2}

@@ -3,12 +3,13 @@
 One model reads each band together with a description of it (centre wavelength, bandwidth, kind).
 """
 
+from permjax.bands import BandDescription, Kind, describe_bands
 from permjax.classes import CloudClass
 from permjax.inference import CloudMask, Masker
 from permjax.layers import PairwiseBandConv
 from permjax.models import CloudMasker, ModelConfig
 from permjax.scenes import Scene, open_scene
-from permjax.sensors import SENSORS, Band, BandDescription, Kind, Sensor, describe_bands
+from permjax.sensors import SENSORS, Band, Sensor
 
 __all__ = [
     "SENSORS",

@@ -6,8 +6,8 @@ Axes: H height, W width, N bands. Everything is drawn from the generator that is
 import numpy as np
 from numpy.typing import NDArray
 
+from permjax.bands import BandDescription, Kind
 from permjax.classes import UNLABELLED
-from permjax.sensors import BandDescription, Kind
 
 Image = NDArray[np.float32]
 Label = NDArray[np.uint8]

@@ -15,9 +15,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from permjax import augmentation
+from permjax.bands import BandDescription
 from permjax.config import TrainConfig
 from permjax.radiometry import dequantise
-from permjax.sensors import BandDescription, Sensor
+from permjax.sensors import Sensor
 
 Split = Literal["train", "validation", "test"]
 

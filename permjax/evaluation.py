@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from permjax.bands import BandDescription
 from permjax.data import Batch, Dataset, Split, evaluation_batches
 from permjax.metrics import MaskCounts, count_mask
 from permjax.models import CloudMasker
-from permjax.sensors import BandDescription
 
 Predict = Callable[[Batch], np.ndarray]
 

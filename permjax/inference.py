@@ -23,9 +23,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from rich.console import Console
 from rich.progress import Progress
 
+from permjax.bands import BandDescription, Kind, describe_bands
 from permjax.classes import CLASS_COUNT, COLOURS, NO_DATA, CloudClass
 from permjax.scenes import Scene, Window, open_scene
-from permjax.sensors import BandDescription, Kind, describe_bands
 
 Model = Callable[[Any, BandDescription, Any], Any]
 ReadWindow = Callable[[Window], NDArray[np.float32]]

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from permjax.bands import BandDescription, Kind
 from permjax.classes import CLASS_COUNT
 from permjax.layers import Array, PairwiseBandConv
-from permjax.sensors import BandDescription, Kind
 
 # The descriptors span the windows in which optical sensors have bands: 400 nm to 14 um in
 # wavelength, 1 nm to 2 um in bandwidth. Outside the encoding goes on smoothly.

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from permjax.sensors import Kind
+from permjax.bands import Kind
 
 NO_DATA_DN: Final = 65535
 """The stored digital number of a value that is not there."""

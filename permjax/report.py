@@ -12,13 +12,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from permjax.bands import BandDescription, Kind
 from permjax.checkpoints import load_model
 from permjax.classes import COLOURS, NO_DATA, CloudClass
 from permjax.data import Dataset, Split
 from permjax.evaluation import Example, evaluate, predictor
 from permjax.logs import progress
 from permjax.metrics import MaskCounts
-from permjax.sensors import BandDescription, Kind
 
 
 def report_run(workdir: Path, datasets: Sequence[Dataset], split: Split) -> None:

@@ -22,15 +22,9 @@ from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
+from permjax.bands import BandDescription, Kind, describe_bands
 from permjax.radiometry import brightness_temperature, linear, toa_reflectance
-from permjax.sensors import (
-    SENSORS,
-    BandDescription,
-    Kind,
-    Sensor,
-    describe_bands,
-    select_sensors,
-)
+from permjax.sensors import SENSORS, Sensor, select_sensors
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of a scene, as numpy slices them."""

@@ -10,7 +10,8 @@ import tensorflow_datasets as tfds
 
 from data_prep.patches import Patch, features, prepare, quiet_tfds, record
 from permjax import classes
-from permjax.sensors import SENSORS, Kind
+from permjax.bands import Kind
+from permjax.sensors import SENSORS
 
 
 def fake_patch(sensor: str, seed: int, size: int = 32) -> Patch:

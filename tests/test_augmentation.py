@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permjax import augmentation
-from permjax.sensors import SENSORS, Kind
+from permjax.bands import Kind
+from permjax.sensors import SENSORS
 
 BANDS = SENSORS["landsat8_oli_tirs"].describe()
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)

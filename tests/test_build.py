@@ -16,8 +16,8 @@ from data_prep.patches import (
     prepare,
     record,
 )
+from permjax.bands import describe_bands
 from permjax.radiometry import dequantise
-from permjax.sensors import describe_bands
 
 BANDS = describe_bands([665, 10_895], [31, 590], ["surface_reflectance", "brightness_temperature"])
 

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
+from permjax.bands import Kind
 from permjax.config import TrainConfig
 from permjax.data import evaluation_batches, find_datasets, training_batches
-from permjax.sensors import SENSORS, Kind, select_sensors
+from permjax.sensors import SENSORS, select_sensors
 from tests.fake_records import fake_patch, write_fake_sensors, write_records
 
 TWO = ("landsat8_oli_tirs", "sentinel2a_msi")

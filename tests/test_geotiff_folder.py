@@ -8,9 +8,9 @@ from fake_scenes import NIR, RED, FakeBand, labelled_image
 from data_prep.geotiff_folder import DEFAULT_TABLE, build
 from data_prep.geotiff_folder.table import read_table
 from permjax import classes
+from permjax.bands import Kind
 from permjax.radiometry import dequantise
 from permjax.scenes import open_raster
-from permjax.sensors import Kind
 
 CODES = np.repeat([[0, 1, 2, 3, 4, 255]], 40, axis=0).repeat(8, axis=1)
 """Every code of the default table, 40 x 48, in stripes of 8 columns."""

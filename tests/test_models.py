@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from permjax.bands import BandDescription, Kind
 from permjax.models import CloudMasker, DescriptorEncoder, ModelConfig, normalise
-from permjax.sensors import BandDescription, Kind
 
 SMALL = ModelConfig(features=(8, 12), descriptor_size=6)
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from permjax.bands import Kind
 from permjax.radiometry import (
     NO_DATA_DN,
     brightness_temperature,
@@ -14,7 +15,6 @@ from permjax.radiometry import (
     quantise,
     toa_reflectance,
 )
-from permjax.sensors import Kind
 
 KINDS = list(Kind)
 

@@ -17,8 +17,9 @@ from fake_scenes import (
 from rasterio.crs import CRS
 from rasterio.transform import xy
 
+from permjax.bands import Kind, describe_bands
 from permjax.scenes import Scene, open_raster, open_scene
-from permjax.sensors import SENSORS, Kind, describe_bands
+from permjax.sensors import SENSORS
 
 REAL_SCENES = Path(__file__).parents[2] / "shared" / "data" / "scenes"
 REFLECTANCE, SURFACE, KELVIN = Kind

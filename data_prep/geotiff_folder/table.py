@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from permjax.bands import Kind
 from permjax.classes import CloudClass
-from permjax.sensors import SENSORS, Kind
+from permjax.sensors import SENSORS
 
 DEFAULT_TABLE: Final = Path(__file__).with_name("default.toml")
 
