@@ -4,6 +4,7 @@ Axes: H height, W width, N bands, D descriptor components, F features; `...` any
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -172,21 +173,39 @@ def factored(
     """The same as `reference`, with each half of the kernel applied once a band.
 
     `K * [x_i, x_j] + W [d_i, d_j] + b = (K_1 * x_i + W_1 d_i + b) + (K_2 * x_j + W_2 d_j)`.
+    On a CPU pixels are taken in blocks whose features stay in the cache, one after another.
     """
     k, features = kernel.shape[0], kernel.shape[-1]
     halves = jnp.moveaxis(kernel, 2, -2).reshape(k * k, 2 * features)
-    band_biases = jnp.einsum("bnd,pdf->nbpf", descriptors, descriptor_kernel)
-    band_biases = band_biases.at[:, :, 0].add(bias).reshape(-1, image.shape[0], 2 * features)
+    biases = jnp.einsum("bnd,pdf->bnpf", descriptors, descriptor_kernel).at[:, :, 0].add(bias)
+    biases = biases.reshape(*weights.shape, 2 * features)
 
-    def band_features(n: int) -> jax.Array:
-        return neighbourhoods(image[..., n], k, window) @ halves + band_biases[n][:, None, None]
+    def of_pixels(part: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        around, biases, weights = part  # [N, P, k k], [N, 2 F], [N]
+        both = [x @ halves + c for x, c in zip(around, biases, strict=True)]
+        first, second = [y[:, :features] for y in both], [y[:, features:] for y in both]
+        # Without the barrier XLA recomputes the band features inside the sum over pairs.
+        return pair_sum(*lax.optimization_barrier((first, second)), weights, window.activation)
 
-    both = [band_features(n) for n in range(image.shape[-1])]
-    # Without the barrier XLA recomputes the band features inside the sum over pairs.
-    first, second = lax.optimization_barrier(
-        ([y[..., :features] for y in both], [y[..., features:] for y in both])
-    )
-    return pair_sum(first, second, weights, window.activation)
+    bands = [neighbourhoods(image[..., n], k, window) for n in range(image.shape[-1])]
+    around = jnp.stack(bands, axis=1)  # [B, N, H', W', k k]
+    b, n, height, width, _ = around.shape
+    around = around.reshape(b, n, height * width, k * k)
+    if jax.default_backend() != "cpu":
+        y = jax.vmap(jax.checkpoint(of_pixels))((around, biases, weights))
+        return y.reshape(b, height, width, features)
+    count = -(-height * width // PIXELS_IN_CACHE)
+    size = -(-height * width // count)
+    around = jnp.pad(around, ((0, 0), (0, 0), (0, count * size - height * width), (0, 0)))
+    blocks = jnp.moveaxis(around.reshape(b, n, count, size, k * k), 2, 1)
+    each_block = (part.repeat(count, axis=0) for part in (biases, weights))
+    parts = (blocks.reshape(-1, n, size, k * k), *each_block)
+    y = lax.map(jax.checkpoint(of_pixels), parts).reshape(b, count * size, features)
+    return y[:, : height * width].reshape(b, height, width, features)
+
+
+PIXELS_IN_CACHE = 512
+"""Pixels of a block: 13 bands of 2 x 32 float32 features are 1.7 MB, the cache of a core."""
 
 
 def neighbourhoods(band: jax.Array, k: int, window: Window) -> jax.Array:
@@ -202,31 +221,64 @@ def neighbourhoods(band: jax.Array, k: int, window: Window) -> jax.Array:
     return jnp.stack(views, axis=-1)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
 def pair_sum(
     first: list[jax.Array], second: list[jax.Array], weights: jax.Array, activation: Activation
 ) -> jax.Array:
-    """`sum over i, j of w_i w_j phi(first_i + second_j)`, one i at a time.
+    """`sum over i, j of w_i w_j phi(first_i + second_j)`, one row of pairs at a time.
 
-    The loop body is recomputed in the backward pass, so memory grows with N and not its square.
+    The backward pass goes over the pairs again, so memory grows with N and not with its square.
+    No gradient reaches the weights, which are validity flags.
 
     Args:
-        first: N arrays `[B, H, W, F]`.
+        first: N arrays `[..., F]`.
         second: likewise.
-        weights: `[B, N]`.
+        weights: `[N]`.
         activation: phi.
 
     Returns:
-        `[B, H, W, F]`, summed in float32 at least.
+        `[..., F]`, summed in float32 at least.
     """
-    accumulator = jnp.promote_types(first[0].dtype, jnp.float32)
-    by_band = weights.T[:, :, None, None, None]
+    return _row_sums(first, second, weights, activation).sum(0).astype(first[0].dtype)
 
-    @jax.checkpoint
-    def add_row(total: jax.Array, row: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        y_i, w_i = row
-        terms = (w_j * activation(y_i + y_j) for y_j, w_j in zip(second, by_band, strict=True))
-        return total + w_i * sum(terms, start=jnp.zeros((), accumulator)), None
 
-    total = jnp.zeros(first[0].shape, accumulator)
-    total, _ = lax.scan(add_row, total, (jnp.stack(first), by_band))
-    return total.astype(first[0].dtype)
+def _pair_sum_forward(
+    first: list[jax.Array], second: list[jax.Array], weights: jax.Array, activation: Activation
+) -> tuple[jax.Array, tuple[list[jax.Array], list[jax.Array], jax.Array]]:
+    return pair_sum(first, second, weights, activation), (first, second, weights)
+
+
+def _pair_sum_backward(
+    activation: Activation,
+    saved: tuple[list[jax.Array], list[jax.Array], jax.Array],
+    cotangent: jax.Array,
+) -> tuple[list[jax.Array], list[jax.Array], None]:
+    """With `phi'` in the place of `phi` the row sums are the gradients of `first_i`."""
+    # Without the barrier XLA recomputes the cotangent in every row.
+    first, second, weights = saved
+    first, second, cotangent = lax.optimization_barrier((first, second, cotangent))
+
+    def slope(x: jax.Array) -> jax.Array:
+        return jax.jvp(activation, (x,), (jnp.ones_like(x),))[1]
+
+    def gradients(of: list[jax.Array], others: list[jax.Array]) -> list[jax.Array]:
+        return list((_row_sums(of, others, weights, slope) * cotangent).astype(cotangent.dtype))
+
+    return gradients(first, second), gradients(second, first), None
+
+
+pair_sum.defvjp(_pair_sum_forward, _pair_sum_backward)
+
+
+def _row_sums(
+    rows: list[jax.Array], others: list[jax.Array], weights: jax.Array, function: Activation
+) -> jax.Array:
+    """`w_i * sum over j of w_j function(row_i + other_j)` for each i: `[N, ..., F]`."""
+    accumulator = jnp.promote_types(rows[0].dtype, jnp.float32)
+
+    def row_sum(row: tuple[jax.Array, jax.Array]) -> jax.Array:
+        y, w = row
+        terms = (v * function(y + x) for x, v in zip(others, weights, strict=True))
+        return w * sum(terms, start=jnp.zeros((), accumulator))
+
+    return lax.map(row_sum, (jnp.stack(rows), weights))
