@@ -132,7 +132,8 @@ def rayleigh_reflectance(depth: Spectrum, sun: float, view: float, azimuth: floa
     fit0 = fit0 + log * (slope + 3.241678e-02 * squares - 3.503695e-02 * product**2)
     fits = (fit0, 0.19666292 - 5.439061e-02 * log, 0.14545937 - 2.910845e-02 * log)
     turn = np.pi - azimuth
-    return sum(
+    orders = [
         (1 if m == 0 else 2) * np.cos(m * turn) * phase * (single + twice * fit)
         for m, (phase, fit) in enumerate(zip(phases, fits, strict=True))
-    )
+    ]
+    return np.sum(orders, 0)

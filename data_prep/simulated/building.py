@@ -55,7 +55,7 @@ def build(
     Raises:
         ValueError: a count, the patch size or the seed cannot be used.
     """
-    counts = dict(zip(SPLITS, (train, validation, test), strict=True))
+    counts: dict[str, int] = dict(zip(SPLITS, (train, validation, test), strict=True))
     _check(counts, patch_size, seed)
     settings = [_settings(sensor, counts, patch_size, seed) for sensor in sensors]
     directories = [

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating]
 
 TILE: Final = 64
 FINEST_M: Final = 4.0

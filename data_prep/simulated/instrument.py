@@ -32,10 +32,11 @@ MEASURED: Final = {
     "sentinel2b": "Sentinel-2B_MSI",
     "rapideye": "RapidEye_MSI",
     "terra_aster": "Terra_ASTER",
-    "aster": "Terra_ASTER",
     "terra_modis": "Terra_MODIS",
     "aqua_modis": "Aqua_MODIS",
-    "modis": "Terra_MODIS",
+    "spot1": "SPOT-1_HRV1",
+    "spot2": "SPOT-2_HRV1",
+    "spot3": "SPOT-3_HRV1",
     "spot4": "SPOT-4_HRVIR1",
     "spot5": "SPOT-5_HRG1",
 }
@@ -175,7 +176,7 @@ def _coarse(values: Field, factor: float, *, nearest: bool) -> Field:
     if nearest:
         fine = coarse.repeat(step, 0).repeat(step, 1)
     else:
-        fine = zoom(coarse, step, order=1, mode="nearest", grid_mode=True)
+        fine = np.asarray(zoom(coarse, step, order=1, mode="nearest", grid_mode=True))
     pad = max(0, n - fine.shape[0])
     return np.pad(fine, ((0, pad), (0, pad)), mode="edge")[:n, :n]
 

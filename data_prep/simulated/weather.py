@@ -1,5 +1,6 @@
 """Draws the state of a scene from its seed: climate, sun, air and cloud layers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,10 +9,23 @@ import numpy as np
 from data_prep.simulated.atmosphere import AEROSOLS, Air
 from data_prep.simulated.clouds import Layer
 from data_prep.simulated.fields import Grid, Noise, generator
-from data_prep.simulated.surface import BIOMES, Climate
+from data_prep.simulated.surface import Climate
 
 # The window in which a scene's cloud cover is set, the same for all sensors.
 REFERENCE: Final = Grid(60.0, 64)
+
+# Kinds of land and how often they are drawn.
+BIOMES: Final[Mapping[str, float]] = {
+    "cropland": 0.20,
+    "forest": 0.16,
+    "shrub": 0.10,
+    "desert": 0.13,
+    "urban": 0.10,
+    "mountain": 0.11,
+    "tundra": 0.05,
+    "ice": 0.05,
+    "ocean": 0.10,
+}
 
 # Scenes without cloud, with low, with high and with both; half of real patches are one of the
 # extremes (clear or overcast), which the covers below keep to.
