@@ -8,7 +8,8 @@ from permjax.classes import CloudClass
 from permjax.inference import CloudMask, Masker
 from permjax.layers import PairwiseBandConv
 from permjax.models import CloudMasker, ModelConfig
-from permjax.scenes import Scene, open_scene
+from permjax.rasters import Scene
+from permjax.scenes import open_scene
 from permjax.sensors import SENSORS, Band, Sensor
 
 __all__ = [

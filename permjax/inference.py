@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -16,16 +15,16 @@ from typing import Any, Final
 
 import jax
 import numpy as np
-import rasterio
 from flax import nnx
 from numpy.typing import ArrayLike, NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rich.console import Console
 from rich.progress import Progress
 
 from permjax.bands import BandDescription, Kind, describe_bands
-from permjax.classes import CLASS_COUNT, COLOURS, NO_DATA, CloudClass
-from permjax.scenes import Scene, Window, open_scene
+from permjax.classes import CLASS_COUNT, NO_DATA, CloudClass
+from permjax.mask_files import mask_file
+from permjax.rasters import Scene, Window
+from permjax.scenes import open_scene
 
 Model = Callable[[Any, BandDescription, Any], Any]
 ReadWindow = Callable[[Window], NDArray[np.float32]]
@@ -125,8 +124,8 @@ class Masker:
     ) -> MaskSummary:
         """Masks a scene into a GeoTIFF: uint8 classes, 255 = no data, with a colour table.
 
-        The scene is read, masked and written strip by strip, never whole. The file is written
-        beside its place and renamed when it is complete: an interrupted run leaves none.
+        The scene is read, masked and written strip by strip, never whole. An interrupted run
+        leaves no file.
 
         Args:
             source: an open scene, or a path for `open_scene`.
@@ -140,22 +139,18 @@ class Masker:
         if not isinstance(source, Scene):
             with open_scene(source) as scene:
                 return self.mask_scene(scene, destination, show_progress=show_progress)
-        files = {Path(channel.dataset.name).resolve() for channel in source.channels}
-        if Path(destination).resolve() in files:
-            raise ValueError(f"{destination}: is the scene itself; choose another destination")
         start = time.perf_counter()
         counts = np.zeros(NO_DATA + 1, np.int64)
         console = Console(stderr=True, quiet=not show_progress)
-        with _whole_file(Path(destination)) as path, Progress(console=console) as progress:
+        with mask_file(Path(destination), source) as file, Progress(console=console) as progress:
             task = progress.add_task(f"masking {source.name}", total=source.height)
-            with _mask_file(path, source) as file:
-                strips = self._strips(source.read, source.height, source.width, source.bands)
-                for row, probabilities in strips:
-                    classes = _classes(probabilities)
-                    rows = slice(row, row + len(classes))
-                    file.write(classes, 1, window=(rows, slice(0, source.width)))
-                    counts += np.bincount(classes.ravel(), minlength=len(counts))
-                    progress.advance(task, len(classes))
+            strips = self._strips(source.read, source.height, source.width, source.bands)
+            for row, probabilities in strips:
+                classes = _classes(probabilities)
+                rows = slice(row, row + len(classes))
+                file.write(classes, 1, window=(rows, slice(0, source.width)))
+                counts += np.bincount(classes.ravel(), minlength=len(counts))
+                progress.advance(task, len(classes))
         return _summary(counts, time.perf_counter() - start)
 
     def _strips(
@@ -275,48 +270,6 @@ def _tell_blank(bands: BandDescription, found: NDArray[np.bool_]) -> None:
         warnings.warn(f"bands without any data were left out: {', '.join(blank)}", stacklevel=3)
     elif blank:
         warnings.warn("the image holds no data at all", stacklevel=3)
-
-
-@contextmanager
-def _whole_file(destination: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `destination` only when all went well."""
-    if not destination.parent.is_dir():
-        raise FileNotFoundError(f"{destination.parent}: there is no such folder for the mask")
-    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(destination)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _mask_file(path: Path, scene: Scene) -> Iterator[Any]:
-    """An open GeoTIFF for the classes of a scene, on its grid."""
-    with warnings.catch_warnings():
-        # A scene without coordinates has a mask without coordinates.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        file = rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            height=scene.height,
-            width=scene.width,
-            count=1,
-            dtype="uint8",
-            nodata=NO_DATA,
-            crs=scene.crs,
-            transform=scene.transform,
-            compress="deflate",
-            bigtiff="if_safer",
-        )
-    with file:
-        colours = {int(code): (*colour, 255) for code, colour in COLOURS.items()}
-        file.write_colormap(1, colours | {NO_DATA: (0, 0, 0, 0)})
-        file.set_band_description(1, "cloud mask")
-        classes = ", ".join(f"{code.value} {code.title}" for code in CloudClass)
-        file.update_tags(scene=scene.name, classes=f"{classes}, {NO_DATA} no data")
-        yield file
 
 
 def _summary(counts: NDArray[np.int64], seconds: float) -> MaskSummary:

@@ -1,7 +1,8 @@
 """Digital numbers to reflectance and brightness temperature, and the stored form of both.
 
-Formulas and constants are those of the Landsat 8-9 Collection 2 level 1 and level 2 data format
-control books (USGS LSDS-1822 and LSDS-1619); the factors themselves are read from each product.
+Formulas and constants are those of the Landsat 8-9 Collection 2 level 1 data format control book
+and level 2 science product guide (USGS LSDS-1822 and LSDS-1619); the factors themselves are read
+from each product.
 """
 
 from typing import Final

@@ -1,116 +1,19 @@
-"""Scenes on disk as bands of physical values, read window by window.
+"""Scenes on disk, opened: a Landsat product, or a GeoTIFF of any sensor."""
 
-Axes: h and w height and width of a window, N bands.
-"""
-
-import re
-import warnings
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from math import nan
 from os import PathLike
 from pathlib import Path
-from typing import Final, Self
 
 import numpy as np
-import rasterio
-from affine import Affine
-from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from permjax.bands import BandDescription, Kind, describe_bands
-from permjax.radiometry import brightness_temperature, linear, toa_reflectance
+from permjax.landsat import open_landsat
+from permjax.radiometry import linear
+from permjax.rasters import Channel, PhysicalValues, Scene, open_raster
 from permjax.sensors import SENSORS, Sensor, select_sensors
-
-Window = tuple[slice, slice]
-"""Rows and columns of a part of a scene, as numpy slices them."""
-
-PhysicalValues = Callable[[NDArray], NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A band of a scene on disk: where its digital numbers are and what they mean.
-
-    Args:
-        dataset: the open file.
-        index: of the band in the file, from 1.
-        no_data: the digital number of a pixel without data; None = the file names none.
-        physical: digital numbers to reflectance or kelvin.
-    """
-
-    dataset: DatasetReader
-    index: int
-    no_data: float | None
-    physical: PhysicalValues
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One acquisition on one grid; made by `open_scene`, closed by `with`.
-
-    Args:
-        name: the product's id, or the file's name without its ending.
-        channels: the N bands.
-        bands: their descriptions, arrays [N].
-        sensor: key of `SENSORS`, or what the file calls it; None = unknown.
-        gsd_m: size of a pixel in metres, NaN = unknown.
-        sun_elevation_deg: degrees above the horizon, NaN = unknown.
-        crs: coordinate reference system; None = the scene is not georeferenced.
-        transform: from (column, row) of pixel corners to coordinates of `crs`.
-        zeros_are_fill: a pixel whose digital number is 0 in all bands holds no data.
-    """
-
-    name: str
-    channels: tuple[Channel, ...]
-    bands: BandDescription
-    sensor: str | None
-    gsd_m: float
-    sun_elevation_deg: float
-    crs: CRS | None
-    transform: Affine
-    zeros_are_fill: bool
-
-    @property
-    def height(self) -> int:
-        """Rows of the grid."""
-        return self.channels[0].dataset.height
-
-    @property
-    def width(self) -> int:
-        """Columns of the grid."""
-        return self.channels[0].dataset.width
-
-    def read(self, window: Window) -> NDArray[np.float32]:
-        """Physical values float32 [h, w, N] of a window inside the scene; NaN = no data.
-
-        Raises:
-            OSError: the file is damaged; the message names it.
-        """
-        h, w = (part.stop - part.start for part in window)
-        image = np.empty((h, w, len(self.channels)), np.float32)
-        fill = np.full((h, w), self.zeros_are_fill)
-        for i, channel in enumerate(self.channels):
-            dn = read_dn(channel.dataset, channel.index, window)
-            image[..., i] = channel.physical(dn)
-            image[dn == channel.no_data, i] = nan
-            fill &= dn == 0
-        image[fill] = nan
-        # No ground and no cloud is at 0 K: a blank thermal band is one without data.
-        thermal = np.asarray(self.bands.kind) == Kind.BRIGHTNESS_TEMPERATURE
-        image[(image <= 0) & thermal] = nan
-        return image
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for channel in self.channels:
-            channel.dataset.close()
 
 
 def open_scene(
@@ -147,185 +50,13 @@ def open_scene(
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     with ExitStack() as opening:
         if path.is_dir():
-            scene = _open_landsat(path, opening)
+            scene = open_landsat(path, opening)
         else:
             factors = None if scale is None else (scale, offset)
             dataset = opening.enter_context(open_raster(path))
             scene = _open_geotiff(dataset, sensor, bands, surface, factors)
         opening.pop_all()  # All is well: the files stay open, for the scene to close.
         return scene
-
-
-def open_raster(path: str | PathLike[str]) -> DatasetReader:
-    """Opens a raster file, with or without coordinates.
-
-    Raises:
-        OSError: it is not one, or is damaged.
-    """
-    with warnings.catch_warnings():
-        # An image without coordinates is read like any other.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            return rasterio.open(path)
-        except RasterioError:
-            raise OSError(
-                f"{path}: is not a raster file that can be read: it is damaged or of another form"
-            ) from None
-
-
-def read_dn(dataset: DatasetReader, index: int, window: Window) -> NDArray:
-    """The numbers [h, w] in a window of band `index`, counted from 1.
-
-    Raises:
-        OSError: the file is damaged there.
-    """
-    try:
-        return dataset.read(index, window=window)
-    except RasterioError:
-        raise OSError(
-            f"{dataset.name}: band {index} cannot be read: the file is damaged or cut short; "
-            "fetch it again"
-        ) from None
-
-
-# --- Landsat Collection 2 -------------------------------------------------------------------
-
-_LANDSAT: Final = {"LANDSAT_8": "landsat8_oli_tirs", "LANDSAT_9": "landsat9_oli_tirs"}
-
-_PANCHROMATIC: Final = "B8"
-"""Left out: it lies on a 15 m grid, and what it sees bands 2 to 4 see at 30 m."""
-
-
-class _Mtl(dict[str, str]):
-    """The entries of an MTL file, read flat: of two with one name, the first.
-
-    Group names differ between collections, entry names do not. A level 2 file repeats the factors
-    of the level 1 product that it was made from, under the same names, after its own.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, separator, value = line.partition("=")
-            if separator:
-                self.setdefault(name.strip(), value.strip().strip('"'))
-
-    def __missing__(self, name: str) -> str:
-        raise ValueError(f"{self.path}: has no {name}; the file is cut short or not a Landsat MTL")
-
-    def number(self, name: str) -> float:
-        try:
-            return float(self[name])
-        except ValueError as error:
-            if name not in self:
-                raise
-            raise ValueError(f"{self.path}: {name} = {self[name]} is not a number") from error
-
-
-def _open_landsat(folder: Path, opening: ExitStack) -> Scene:
-    mtl = _Mtl(_mtl_path(folder))
-    if mtl["SPACECRAFT_ID"] not in _LANDSAT:
-        known = " and ".join(_LANDSAT)
-        raise ValueError(f"{mtl.path}: {mtl['SPACECRAFT_ID']} is not read; {known} are")
-    sensor = SENSORS[_LANDSAT[mtl["SPACECRAFT_ID"]]]
-    surface = mtl["PROCESSING_LEVEL"].startswith("L2")
-    paths = _landsat_bands(folder, surface)
-    description = sensor.describe(list(paths), surface=surface)
-    channels = []
-    for name, path in paths.items():
-        dataset = opening.enter_context(open_raster(path))
-        if dataset.shape != (first := channels[0].dataset if channels else dataset).shape:
-            raise ValueError(
-                f"{path}: has {dataset.shape} rows and columns, but {Path(first.name).name} has "
-                f"{first.shape}: bands must share one grid"
-            )
-        physical = _landsat_surface(mtl, name) if surface else _landsat_toa(mtl, name)
-        channels.append(Channel(dataset, 1, 0, physical))
-    crs, transform = _landsat_grid(mtl, channels[0].dataset)
-    return Scene(
-        name=mtl["LANDSAT_PRODUCT_ID"],
-        channels=tuple(channels),
-        bands=description,
-        sensor=sensor.name,
-        gsd_m=mtl.number("GRID_CELL_SIZE_REFLECTIVE"),
-        sun_elevation_deg=mtl.number("SUN_ELEVATION"),
-        crs=crs,
-        transform=transform,
-        zeros_are_fill=True,
-    )
-
-
-def _mtl_path(folder: Path) -> Path:
-    paths = sorted(folder.glob("*_MTL.txt"))
-    if len(paths) != 1:
-        raise FileNotFoundError(
-            f"{folder}: holds {len(paths) or 'no'} files *_MTL.txt; give the folder of one Landsat "
-            "product with its one MTL.txt, or a GeoTIFF"
-        )
-    return paths[0]
-
-
-def _landsat_bands(folder: Path, surface: bool) -> dict[str, Path]:
-    """The path of each band that the folder holds, in the order of their numbers."""
-    pattern = re.compile(r"_S[RT]_B(\d+)\.TIF" if surface else r"_B(\d+)\.TIF", re.IGNORECASE)
-    numbers = {
-        int(match[1]): path for path in folder.iterdir() if (match := pattern.search(path.name))
-    }
-    paths = {f"B{number}": numbers[number] for number in sorted(numbers)}
-    paths.pop(_PANCHROMATIC, None)
-    if not paths:
-        wanted = "*_SR_B2.TIF" if surface else "*_B2.TIF"
-        raise FileNotFoundError(f"{folder}: holds no band files such as {wanted}")
-    return paths
-
-
-def _landsat_toa(mtl: _Mtl, band: str) -> PhysicalValues:
-    number = band.removeprefix("B")
-    if f"K1_CONSTANT_BAND_{number}" in mtl:
-        return partial(
-            brightness_temperature,
-            mult=mtl.number(f"RADIANCE_MULT_BAND_{number}"),
-            add=mtl.number(f"RADIANCE_ADD_BAND_{number}"),
-            k1=mtl.number(f"K1_CONSTANT_BAND_{number}"),
-            k2=mtl.number(f"K2_CONSTANT_BAND_{number}"),
-        )
-    return partial(
-        toa_reflectance,
-        mult=mtl.number(f"REFLECTANCE_MULT_BAND_{number}"),
-        add=mtl.number(f"REFLECTANCE_ADD_BAND_{number}"),
-        sun_elevation_deg=mtl.number("SUN_ELEVATION"),
-    )
-
-
-def _landsat_surface(mtl: _Mtl, band: str) -> PhysicalValues:
-    quantity = "TEMPERATURE" if f"TEMPERATURE_MULT_BAND_ST_{band}" in mtl else "REFLECTANCE"
-    key = f"ST_{band}" if quantity == "TEMPERATURE" else band.removeprefix("B")
-    return partial(
-        linear,
-        mult=mtl.number(f"{quantity}_MULT_BAND_{key}"),
-        add=mtl.number(f"{quantity}_ADD_BAND_{key}"),
-    )
-
-
-def _landsat_grid(mtl: _Mtl, dataset: DatasetReader) -> tuple[CRS | None, Affine]:
-    """Where the pixels lie: by the file, else by the MTL if it is of the same size and in UTM.
-
-    The corners in an MTL are centres of pixels, and Landsat counts northings in UTM north
-    everywhere, negative south of the equator.
-    """
-    if dataset.crs is not None:
-        return dataset.crs, dataset.transform
-    size = (mtl.number("REFLECTIVE_LINES"), mtl.number("REFLECTIVE_SAMPLES"))
-    if size != dataset.shape or mtl["MAP_PROJECTION"] != "UTM":
-        return None, Affine.identity()
-    gsd_m = mtl.number("GRID_CELL_SIZE_REFLECTIVE")
-    left = mtl.number("CORNER_UL_PROJECTION_X_PRODUCT") - gsd_m / 2
-    top = mtl.number("CORNER_UL_PROJECTION_Y_PRODUCT") + gsd_m / 2
-    crs = CRS.from_epsg(32600 + int(mtl.number("UTM_ZONE")))
-    return crs, Affine(gsd_m, 0, left, 0, -gsd_m, top)
-
-
-# --- GeoTIFF of any sensor ------------------------------------------------------------------
 
 
 def _open_geotiff(
@@ -346,22 +77,25 @@ def _open_geotiff(
         Channel(dataset, i + 1, dataset.nodatavals[i], _geotiff_physical(dataset, i, kind, factors))
         for i, kind in enumerate(bands.kind)
     ]
-    in_metres = dataset.crs is not None and dataset.crs.linear_units in ("metre", "meter")
-    gsd_m = (
-        dataset.res[0] if in_metres else _number(dataset, "gsd_m", table.gsd_m if table else nan)
-    )
     integers = all(np.issubdtype(dtype, np.integer) for dtype in dataset.dtypes)
     return Scene(
         name=Path(dataset.name).stem,
         channels=tuple(channels),
         bands=bands,
         sensor=table.name if table else dataset.tags().get("sensor"),
-        gsd_m=gsd_m,
+        gsd_m=_gsd_m(dataset, table),
         sun_elevation_deg=_number(dataset, "sun_elevation_deg", nan),
         crs=dataset.crs,
         transform=dataset.transform,
         zeros_are_fill=integers and set(dataset.nodatavals) == {None},
     )
+
+
+def _gsd_m(dataset: DatasetReader, sensor: Sensor | None) -> float:
+    """By the grid where it is in metres, else by the file's tag, else by the sensor."""
+    if dataset.crs is not None and dataset.crs.linear_units in ("metre", "meter"):
+        return dataset.res[0]
+    return _number(dataset, "gsd_m", sensor.gsd_m if sensor else nan)
 
 
 def _number(dataset: DatasetReader, tag: str, default: float) -> float:

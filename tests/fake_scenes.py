@@ -13,6 +13,8 @@ from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter
 
+from permjax.rasters import Scene
+
 Grid = tuple[Affine, CRS]
 
 SUN_ELEVATION_DEG = 30.0
@@ -212,3 +214,8 @@ def _new_geotiff(
             crs=crs,
             nodata=no_data,
         )
+
+
+def whole(scene: Scene) -> np.ndarray:
+    """All of a scene in one window."""
+    return scene.read((slice(0, scene.height), slice(0, scene.width)))

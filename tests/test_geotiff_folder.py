@@ -10,7 +10,7 @@ from data_prep.geotiff_folder.table import read_table
 from permjax import classes
 from permjax.bands import Kind
 from permjax.radiometry import dequantise
-from permjax.scenes import open_raster
+from permjax.rasters import open_raster
 
 CODES = np.repeat([[0, 1, 2, 3, 4, 255]], 40, axis=0).repeat(8, axis=1)
 """Every code of the default table, 40 x 48, in stripes of 8 columns."""

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent
 LEVELS = [
     {"bands", "classes"},
     {"sensors", "layers", "radiometry"},
-    {"models", "losses", "metrics", "augmentation", "scenes"},
-    {"config", "logs"},
-    {"data", "checkpoints"},
+    {"models", "losses", "metrics", "augmentation", "rasters"},
+    {"config", "logs", "landsat", "mask_files"},
+    {"data", "checkpoints", "scenes"},
     {"training", "evaluation", "inference"},
     {"report"},
     {"cli"},

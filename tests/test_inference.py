@@ -245,15 +245,3 @@ def test_an_interrupted_run_leaves_no_file_and_an_old_mask_as_it_was(tmp_path, g
             masker.mask_scene(failing, destination, show_progress=False)
     assert [path.name for path in destination.parent.iterdir()] == ["mask.tif"]
     assert destination.read_text() == "an older mask"
-
-
-def test_a_mask_needs_a_folder(tmp_path, geotiff):
-    with pytest.raises(FileNotFoundError, match="no such folder for the mask"):
-        Masker(brightness).mask_scene(geotiff[0], tmp_path / "no" / "mask.tif", show_progress=False)
-
-
-def test_a_scene_is_never_written_over(geotiff):
-    content = geotiff[0].read_bytes()
-    with pytest.raises(ValueError, match="is the scene itself"):
-        Masker(brightness).mask_scene(geotiff[0], geotiff[0], show_progress=False)
-    assert geotiff[0].read_bytes() == content

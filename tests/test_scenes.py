@@ -1,176 +1,19 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from affine import Affine
-from fake_scenes import (
-    BANDS,
-    NIR,
-    RED,
-    SUN_ELEVATION_DEG,
-    THERMAL,
-    FakeBand,
-    landsat_folder,
-    tagged_geotiff,
-    write_geotiff,
-)
+from fake_scenes import NIR, RED, THERMAL, FakeBand, tagged_geotiff, whole, write_geotiff
 from rasterio.crs import CRS
-from rasterio.transform import xy
 
 from permjax.bands import Kind, describe_bands
-from permjax.scenes import Scene, open_raster, open_scene
+from permjax.scenes import open_scene
 from permjax.sensors import SENSORS
 
-REAL_SCENES = Path(__file__).parents[2] / "shared" / "data" / "scenes"
 REFLECTANCE, SURFACE, KELVIN = Kind
-
-
-def whole(scene: Scene) -> np.ndarray:
-    return scene.read((slice(0, scene.height), slice(0, scene.width)))
-
-
-def band_file(folder: Path, ending: str) -> Path:
-    return next(folder.glob(f"*_{ending}"))
-
-
-def dn_of(folder: Path, ending: str) -> np.ndarray:
-    with open_raster(band_file(folder, ending)) as file:
-        return file.read(1).astype(float)
-
-
-def edit_mtl(folder: Path, old: str, new: str) -> None:
-    path = band_file(folder, "MTL.txt")
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-
-
-# --- Landsat ----------------------------------------------------------------------------------
-
-
-def test_landsat_level_1_is_toa_reflectance_and_brightness_temperature(tmp_path):
-    folder = landsat_folder(tmp_path)
-    with open_scene(folder) as scene:
-        image = whole(scene)
-        description = scene.bands
-    assert scene.sensor == "landsat8_oli_tirs"
-    assert (scene.gsd_m, scene.sun_elevation_deg) == (30, SUN_ELEVATION_DEG)
-    # Bands 1 to 7, 9, 10 and 11: the panchromatic one, on its finer grid, is left out.
-    names = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B9", "B10", "B11"]
-    expected = SENSORS["landsat8_oli_tirs"].describe(names)
-    np.testing.assert_array_equal(description.wavelength_nm, expected.wavelength_nm)
-    assert description.kind.tolist() == [REFLECTANCE] * 8 + [KELVIN] * 2
-    # By hand: sin(30 degrees) = 1/2.
-    red = (dn_of(folder, "B4.TIF") * 2e-5 - 0.1) / 0.5
-    kelvin = 1201.1442 / np.log(480.8883 / (dn_of(folder, "B11.TIF") * 3.342e-4 + 0.1) + 1)
-    np.testing.assert_allclose(image[3:, 3:, 3], red[3:, 3:], rtol=1e-5)
-    np.testing.assert_allclose(image[3:, 3:, 9], kelvin[3:, 3:], rtol=1e-5)
-
-
-def test_landsat_level_2_uses_its_own_factors(tmp_path):
-    """Its MTL repeats the level 1 factors under the same names, later in the file."""
-    folder = landsat_folder(tmp_path, level=2)
-    with open_scene(folder) as scene:
-        image = whole(scene)
-    assert scene.bands.kind.tolist() == [SURFACE] * 7 + [KELVIN]
-    red = dn_of(folder, "SR_B4.TIF") * 2.75e-5 - 0.2
-    kelvin = dn_of(folder, "ST_B10.TIF") * 0.00341802 + 149
-    np.testing.assert_allclose(image[3:, 3:, 3], red[3:, 3:], rtol=1e-5)
-    np.testing.assert_allclose(image[3:, 3:, 7], kelvin[3:, 3:], rtol=1e-5)
-
-
-@pytest.mark.parametrize("level", [1, 2])
-def test_landsat_fill_is_no_data_and_nothing_else_is(tmp_path, level):
-    with open_scene(landsat_folder(tmp_path, level=level)) as scene:
-        missing = np.isnan(whole(scene))
-    assert missing[:3, :3].all()
-    assert missing.sum() == 9 * missing.shape[2]
-
-
-def test_landsat_bands_may_be_missing(tmp_path):
-    folder = landsat_folder(tmp_path)
-    with open_scene(folder) as scene:
-        all_bands = whole(scene)
-    for ending in ("B1.TIF", "B10.TIF"):
-        band_file(folder, ending).unlink()
-    with open_scene(folder) as scene:
-        np.testing.assert_array_equal(whole(scene), all_bands[..., [1, 2, 3, 4, 5, 6, 7, 9]])
-
-
-def test_a_window_is_that_part_of_the_whole(tmp_path):
-    with open_scene(landsat_folder(tmp_path)) as scene:
-        window = (slice(1, 20), slice(5, 36))
-        np.testing.assert_array_equal(scene.read(window), whole(scene)[window])
-
-
-def test_coordinates_come_from_the_files_or_from_the_mtl_alike(tmp_path):
-    """The corners in an MTL are centres of pixels, half a pixel inside the grid's edge."""
-    with open_scene(landsat_folder(tmp_path / "with")) as scene:
-        by_file = scene.crs, scene.transform
-    with open_scene(landsat_folder(tmp_path / "without", georeferenced=False)) as scene:
-        assert (scene.crs, scene.transform) == by_file
-    assert by_file == (CRS.from_epsg(32616), Affine(30, 0, 500_085, 0, -30, 1_400_115))
-
-
-def test_a_crop_that_the_mtl_does_not_describe_has_no_coordinates(tmp_path):
-    folder = landsat_folder(tmp_path, georeferenced=False)
-    edit_mtl(folder, "REFLECTIVE_LINES = 40", "REFLECTIVE_LINES = 7000")
-    with open_scene(folder) as scene:
-        assert scene.crs is None
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("SUN_ELEVATION = 30.0", "", "has no SUN_ELEVATION"),
-        ("SUN_ELEVATION = 30.0", "SUN_ELEVATION = high", "SUN_ELEVATION = high is not a number"),
-        ("LANDSAT_8", "LANDSAT_5", "LANDSAT_5 is not read"),
-        ("REFLECTANCE_ADD_BAND_3 = -0.100000", "", "has no REFLECTANCE_ADD_BAND_3"),
-    ],
-)
-def test_a_faulty_mtl_is_named(tmp_path, old, new, message):
-    folder = landsat_folder(tmp_path)
-    edit_mtl(folder, old, new)
-    with pytest.raises(ValueError, match=f"_MTL.txt: {message}"):
-        open_scene(folder)
-
-
-def test_a_folder_must_be_one_product(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no files \*_MTL.txt"):
-        open_scene(tmp_path)
-    folder = landsat_folder(tmp_path)
-    (folder / "other_MTL.txt").touch()
-    with pytest.raises(FileNotFoundError, match="holds 2 files"):
-        open_scene(folder)
-    (folder / "other_MTL.txt").unlink()
-    for path in folder.glob("*_B*.TIF"):
-        path.unlink()
-    with pytest.raises(FileNotFoundError, match="holds no band files"):
-        open_scene(folder)
-
-
-def test_bands_must_share_one_grid(tmp_path):
-    folder = landsat_folder(tmp_path)
-    path = band_file(folder, "T1_B5.TIF")
-    path.unlink()  # GDAL, asked to write over a Landsat band, takes its MTL away too.
-    write_geotiff(path, np.ones((1, 20, 18), np.uint16))
-    with pytest.raises(ValueError, match=r"B5.TIF: has \(20, 18\).*one grid"):
-        open_scene(folder)
 
 
 def test_nothing_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         open_scene(tmp_path / "nothing.tif")
-
-
-# --- GeoTIFF ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def dn() -> np.ndarray:
-    """Digital numbers [N, H, W] of red, near infrared and thermal."""
-    rng = np.random.default_rng(0)
-    high = np.array([9_000, 9_000, 30_000])[:, None, None]
-    return rng.integers(high // 2, high, (3, 12, 10)).astype(np.uint16)
 
 
 def test_tagged_bands_are_described_and_scaled_by_the_file(tmp_path, dn):
@@ -187,32 +30,6 @@ def test_tagged_bands_are_described_and_scaled_by_the_file(tmp_path, dn):
     np.testing.assert_allclose(image, np.stack(expected, axis=-1), rtol=1e-5)
     with open_scene(path, surface=True) as scene:
         assert scene.bands.kind.tolist() == [SURFACE, SURFACE, KELVIN]
-
-
-@pytest.mark.parametrize("no_data", [7, 65_535])
-def test_no_data_is_what_the_file_says(tmp_path, dn, no_data):
-    dn[:, 0, 0] = no_data
-    dn[1, 4, 4] = no_data
-    dn[:, 5, 5] = 0  # Another number is declared: 0 is a value here, save for kelvin.
-    with open_scene(tagged_geotiff(tmp_path / "a.tif", dn, no_data=no_data)) as scene:
-        missing = np.isnan(whole(scene))
-    assert np.argwhere(missing).tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2], [4, 4, 1], [5, 5, 2]]
-
-
-def test_without_declared_no_data_only_zeros_in_all_bands_are_fill(tmp_path, dn):
-    dn[:, 0, 0] = 0
-    dn[0, 4, 4] = 0
-    with open_scene(tagged_geotiff(tmp_path / "a.tif", dn)) as scene:
-        missing = np.isnan(whole(scene))
-    assert np.argwhere(missing).tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
-
-
-def test_a_blank_thermal_band_is_a_band_without_data(tmp_path, dn):
-    dn[2] = 0
-    with open_scene(tagged_geotiff(tmp_path / "a.tif", dn)) as scene:
-        missing = np.isnan(whole(scene))
-    assert missing[..., 2].all()
-    assert not missing[..., :2].any()
 
 
 def test_a_sensor_describes_named_bands_in_the_order_of_the_file(tmp_path, dn):
@@ -268,57 +85,3 @@ def test_a_tag_that_is_no_number(tmp_path, dn):
     path = tagged_geotiff(tmp_path / "a.tif", dn, tags={"sun_elevation_deg": "noon"})
     with pytest.raises(ValueError, match="sun_elevation_deg is 'noon', not a number"):
         open_scene(path)
-
-
-def test_damaged_files_are_named(tmp_path, dn):
-    path = tagged_geotiff(tmp_path / "cut.tif", np.tile(dn, (1, 40, 40)), BANDS)
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    with open_scene(path) as scene, pytest.raises(OSError, match=r"cut\.tif: band .* cut short"):
-        whole(scene)
-    path.write_bytes(b"not a TIFF at all")
-    with pytest.raises(OSError, match=r"cut\.tif: is not a raster file"):
-        open_scene(path)
-
-
-# --- A real scene -------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not REAL_SCENES.is_dir(), reason="needs the real samples beside the checkout")
-@pytest.mark.parametrize(
-    ("product", "corner", "shape"),
-    [
-        ("LC08_L1TP_017051_20151205_20200908_02_T1", (543_990, 1_378_980), (334, 468)),
-        ("LC08_L2SP_017051_20151205_20200908_02_T1", (544_020, 1_378_980), (333, 467)),
-    ],
-)
-def test_real_landsat_lies_where_its_mtl_says(product, corner, shape):
-    with open_scene(REAL_SCENES / product) as scene:
-        assert (scene.height, scene.width) == shape
-        assert scene.crs == CRS.from_epsg(32616)
-        # Centres of the first and of the last pixel are the corners in the MTL.
-        assert xy(scene.transform, 0, 0) == corner
-        assert xy(scene.transform, 0, shape[1] - 1) == (558_000, corner[1])
-
-
-@pytest.mark.skipif(not REAL_SCENES.is_dir(), reason="needs the real samples beside the checkout")
-def test_real_landsat_radiometry_by_hand():
-    """Factors and sun elevation as they stand in the two MTL files."""
-    sine = np.sin(np.radians(48.24450155))
-    level1 = REAL_SCENES / "LC08_L1TP_017051_20151205_20200908_02_T1"
-    with open_scene(level1) as scene:
-        image = whole(scene)
-    for band, ending in ((0, "B2.TIF"), (3, "B5.TIF"), (5, "B7.TIF")):
-        dn = dn_of(level1, ending)
-        for row, column in ((0, 0), (100, 200), (333, 467)):
-            expected = (dn[row, column] * 2e-5 - 0.1) / sine
-            assert image[row, column, band] == pytest.approx(expected, abs=1e-6)
-    level2 = REAL_SCENES / "LC08_L2SP_017051_20151205_20200908_02_T1"
-    with open_scene(level2) as scene:
-        image = whole(scene)
-    blue, thermal = dn_of(level2, "SR_B2.TIF"), dn_of(level2, "ST_B10.TIF")
-    np.testing.assert_array_equal(np.isnan(image[..., 0]), blue == 0)
-    row, column = 150, 150
-    assert image[row, column, 0] == pytest.approx(blue[row, column] * 2.75e-5 - 0.2, abs=1e-6)
-    kelvin = thermal[row, column] * 0.00341802 + 149
-    assert image[row, column, 6] == pytest.approx(kelvin, abs=1e-3)

@@ -11,7 +11,8 @@ from rasterio.io import DatasetReader
 
 from data_prep.geotiff_folder.table import Table
 from data_prep.patches import Patch, cut_patches
-from permjax.scenes import Scene, open_raster, open_scene, read_dn
+from permjax.rasters import Scene, open_raster, read_dn
+from permjax.scenes import open_scene
 from permjax.sensors import SENSORS
 
 _LABEL = "_label"
