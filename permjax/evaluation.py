@@ -54,7 +54,7 @@ class Evaluation(NamedTuple):
     examples: list[Example]
 
 
-def evaluate(predict: Predict, dataset: Dataset, split: Split, examples: int = 3) -> Evaluation:
+def evaluate(predict: Predict, dataset: Dataset, split: Split, examples: int = 2) -> Evaluation:
     """Score a model on all records of a split; the metrics are the `scores` of the counts.
 
     The examples are chosen by their labels alone, never by how well they were predicted.

@@ -53,8 +53,7 @@ def print_metrics(title: str, counts: Mapping[str, MaskCounts]) -> None:
     for dataset, count in counts.items():
         figures = (f"{100 * x:.1f}" if math.isfinite(x) else "-" for x in count.scores().values())
         table.add_row(dataset, *figures)
-    console = Console()
-    console.print(table, width=max(console.width, NARROWEST_TABLE))
+    Console(width=max(Console().width, NARROWEST_TABLE)).print(table)
 
 
 def write_metrics(path: Path, counts: Mapping[str, MaskCounts]) -> None:
