@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -429,6 +430,11 @@ def test_misfit_of_a_described_band_is_modelled() -> None:
 # --- Records ------------------------------------------------------------------------------------
 
 
+def read(directory: Path, split: str) -> Sequence[dict[str, Any]]:
+    builder: Any = tfds.builder_from_directory(directory)
+    return builder.as_data_source(split)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
     data_dir = tmp_path_factory.mktemp("data")
@@ -439,11 +445,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
 def test_built_records_are_the_simulated_patches(built: tuple[Path, list[Path]]) -> None:
     data_dir, directories = built
     assert directories[0] == data_dir / "simulated" / "landsat8_oli_tirs" / "1.0.0"
-    builder = tfds.builder_from_directory(directories[0])
-    assert builder.info.metadata["sensor"] == "landsat8_oli_tirs"  # type: ignore[index]
+    metadata = tfds.builder_from_directory(directories[0]).info.metadata
+    assert metadata is not None
+    assert metadata["sensor"] == "landsat8_oli_tirs"
     scenes = set()
     for split, count in (("train", 2), ("validation", 1), ("test", 1)):
-        source = builder.as_data_source(split)
+        source = read(directories[0], split)
         assert len(source) == count
         for example in source:
             seed = int(example["scene_id"].decode().removeprefix("simulated_"))
@@ -457,10 +464,7 @@ def test_built_records_are_the_simulated_patches(built: tuple[Path, list[Path]])
 def test_sensors_of_one_build_share_the_scenes_of_a_split(built: tuple[Path, list[Path]]) -> None:
     for split in ("train", "validation", "test"):
         ids = [
-            sorted(
-                example["scene_id"]
-                for example in tfds.builder_from_directory(directory).as_data_source(split)
-            )
+            sorted(example["scene_id"] for example in read(directory, split))
             for directory in built[1]
         ]
         assert ids[0] == ids[1]
@@ -477,7 +481,7 @@ def test_what_is_built_stays_and_other_settings_build_anew(
     small = build(tmp_path, [SENSORS["cbers4_pan"]], 1, 0, 1, patch_size=16)
     again = build(tmp_path, [SENSORS["cbers4_pan"]], 2, 0, 1, patch_size=16)
     assert small == again
-    assert len(tfds.builder_from_directory(again[0]).as_data_source("train")) == 2
+    assert len(read(again[0], "train")) == 2
 
 
 def test_half_written_data_sets_are_built_again(tmp_path: Path) -> None:
@@ -488,7 +492,7 @@ def test_half_written_data_sets_are_built_again(tmp_path: Path) -> None:
     (directory / "simulated-train.array_record-00000-of-00001").write_bytes(b"half")
     (built,) = build(tmp_path, [sensor], 1, 0, 0, patch_size=16)
     assert built == directory
-    assert len(tfds.builder_from_directory(built).as_data_source("train")) == 1
+    assert len(read(built, "train")) == 1
 
 
 @pytest.mark.parametrize(

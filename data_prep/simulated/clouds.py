@@ -136,7 +136,7 @@ class Place:
     def __call__(self, column: NDArray[np.float32]) -> Field:
         """The field [H, W] of a property given at DEPTHS."""
         steps = np.diff(column, append=column[-1:])
-        return column[self.index] + steps[self.index] * self.part
+        return column.take(self.index) + steps.take(self.index) * self.part
 
     def moved(self, south: int, east: int) -> "Place":
         """The places of the field moved by pixels."""

@@ -38,17 +38,20 @@ class Grid:
 
 @dataclass(frozen=True)
 class Noise:
-    """A stationary Gaussian field of mean 0 and, over all its octaves, variance 1.
+    """A stationary Gaussian field of mean 0 and, over its octaves downwards, variance 1.
 
     Args:
         seed: what makes it differ from other fields.
         largest_m: wavelength of the first octave; each next is half as long.
         roughness: ratio of amplitudes of one octave to the one before; .5 is smooth, .8 rough.
+        weather: amplitude, over that of the first octave, of three much longer waves, 4, 16 and
+            64 times as long: slow change for fine sensors, regions for coarse ones.
     """
 
     seed: tuple[int, ...]
     largest_m: float
     roughness: float = 0.6
+    weather: float = 0.0
 
     def __call__(self, south_m: Field, east_m: Field) -> Field:
         """The field [H, W] at rows and columns that are evenly spaced."""
@@ -58,8 +61,9 @@ class Noise:
             if cell_m < 1.5 * gsd_m:
                 break
             lattice = _lattice((*self.seed, octave))
-            south, east = south_m / cell_m, east_m / cell_m
-            total += amplitude * (_spline(south) @ lattice @ _spline(east).T)
+            rows, south = _spline(south_m / np.float32(cell_m))
+            columns, east = _spline(east_m / np.float32(cell_m))
+            total += (south * np.float32(amplitude)) @ lattice[np.ix_(rows, columns)] @ east.T
         return total
 
     def along(
@@ -85,7 +89,11 @@ class Noise:
         count = max(1, int(np.log2(self.largest_m / FINEST_M)))
         amplitudes = self.roughness ** np.arange(count)
         amplitudes /= SPLINE_VARIANCE * np.sqrt((amplitudes**2).sum())
-        return [(k, float(a), self.largest_m / 2 ** (k + 1)) for k, a in enumerate(amplitudes)]
+        octaves = [(k, float(a), self.largest_m / 2 ** (k + 1)) for k, a in enumerate(amplitudes)]
+        if self.weather:
+            slow = self.weather * float(amplitudes[0])
+            octaves[:0] = [(100 + k, slow, self.largest_m * 4**k / 2) for k in (3, 2, 1)]
+        return octaves
 
 
 def generator(*seed: int) -> np.random.Generator:
@@ -97,14 +105,20 @@ def _lattice(seed: tuple[int, ...]) -> Field:
     return generator(*seed).standard_normal((TILE, TILE), np.float32)
 
 
-def _spline(position: Field) -> Field:
-    """Weights [n, TILE] of a periodic cubic B-spline at positions in lattice cells."""
-    cell = np.floor(position).astype(np.int64)
+def _spline(position: Field) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Lattice points [m] that evenly spaced positions [n] need, and their weights [n, m].
+
+    Positions are in lattice cells; the weights are those of a cubic B-spline, periodic.
+    """
+    cell = np.floor(position).astype(np.intp)
     t = position - cell
-    weights = np.zeros((len(position), TILE), np.float32)
-    rows = np.arange(len(position))
-    for k, w in enumerate(
-        ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    ):
-        weights[rows, (cell + k - 1) % TILE] = w / 6
-    return weights
+    first = cell[0] - 1
+    points = np.arange(first, cell[-1] + 3)
+    weights = np.zeros((len(position), len(points)), np.float32)
+    start = np.arange(len(position)) * len(points) + cell - 1 - first
+    flat = weights.reshape(-1)
+    flat[start] = (1 - t) ** 3 / 6
+    flat[start + 1] = (3 * t**3 - 6 * t**2 + 4) / 6
+    flat[start + 2] = (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6
+    flat[start + 3] = t**3 / 6
+    return points % TILE, weights

@@ -28,7 +28,7 @@ def _patches(
     names: tuple[str, ...], grid: Grid, seed: int, size_m: float, sharpness: float
 ) -> dict[str, Field]:
     """Patches of some materials, sharp or blending, by the largest of as many fields."""
-    noises = [Noise((seed, 20, i), size_m, 0.62)(*axes(grid)) for i in range(len(names))]
+    noises = [Noise((seed, 20, i), size_m, 0.62, 0.7)(*axes(grid)) for i in range(len(names))]
     powers = [np.exp(np.clip(sharpness * noise, -20, 20)) for noise in noises]
     total = sum(powers)
     return {name: power / total for name, power in zip(names, powers, strict=True)}
@@ -63,7 +63,7 @@ def _cropland(grid: Grid, seed: int, rng: np.random.Generator, _: Field) -> dict
     parts, edge = _parcels(
         ("crop_a", "crop_b", "soil_a", "soil_b", "straw"), grid, rng, size, rng.uniform(2, 12)
     )
-    wood = _step(Noise((seed, 21), 4000, 0.6)(*axes(grid)), rng.normal(0.9, 0.7), 0.05)
+    wood = _step(Noise((seed, 21), 4000, 0.6, 0.7)(*axes(grid)), rng.normal(0.9, 0.7), 0.05)
     track = np.exp(-((edge / rng.uniform(4, 12)) ** 2)) * min(1.0, 10 / grid.gsd_m)
     parts = _over(parts, str(rng.choice(["forest_a", "soil_a", "road"])), track)
     return _over(parts, "forest_b", wood)
@@ -71,7 +71,7 @@ def _cropland(grid: Grid, seed: int, rng: np.random.Generator, _: Field) -> dict
 
 def _forest(grid: Grid, seed: int, rng: np.random.Generator, _: Field) -> dict[str, Field]:
     parts = _patches(("forest_a", "forest_b"), grid, seed, rng.uniform(500, 6000), 2.5)
-    clear = _step(Noise((seed, 22), 3000, 0.6)(*axes(grid)), rng.normal(1.4, 0.6), 0.06)
+    clear = _step(Noise((seed, 22), 3000, 0.6, 0.7)(*axes(grid)), rng.normal(1.4, 0.6), 0.06)
     parts = _over(parts, str(rng.choice(["soil_a", "crop_a", "straw"])), clear)
     gaps = _step(Noise((seed, 23), 120, 0.8)(*axes(grid)), 0.6, 0.5) * rng.uniform(0, 0.5)
     return _over(parts, "shade", gaps)
@@ -79,7 +79,7 @@ def _forest(grid: Grid, seed: int, rng: np.random.Generator, _: Field) -> dict[s
 
 def _shrub(grid: Grid, seed: int, rng: np.random.Generator, _: Field) -> dict[str, Field]:
     parts = _patches(("soil_a", "soil_b", "straw"), grid, seed, rng.uniform(800, 8000), 1.5)
-    green = Noise((seed, 24), rng.uniform(300, 3000), 0.7)(*axes(grid))
+    green = Noise((seed, 24), rng.uniform(300, 3000), 0.7, 0.5)(*axes(grid))
     return _over(parts, "forest_b", rng.uniform(0.1, 0.9) * _step(green, rng.normal(0.3, 0.5), 0.3))
 
 
@@ -102,7 +102,7 @@ def _urban(grid: Grid, seed: int, rng: np.random.Generator, _: Field) -> dict[st
     street = np.exp(-((edge / 8) ** 2)) * min(1.0, 15 / grid.gsd_m)
     parts = _over(parts, "road", street)
     country = _cropland(grid, seed, rng, edge)
-    town = _step(Noise((seed, 27), 8000, 0.6)(*axes(grid)), rng.normal(-0.6, 0.8), 0.08)
+    town = _step(Noise((seed, 27), 8000, 0.6, 0.7)(*axes(grid)), rng.normal(-0.6, 0.8), 0.08)
     return _blend(country, parts, town)
 
 
@@ -166,7 +166,7 @@ def flood(
 ) -> dict[str, Field]:
     """Water up to a level: a shore of sand, shallows, then the deep; or a river."""
     size = rng.choice([1500.0, 6000.0, 40_000.0])
-    noise = Noise((seed, 40), size, 0.55)
+    noise = Noise((seed, 40), size, 0.55, 0.7)
     if rng.uniform() < 0.25:
         depth = rng.uniform(0.04, 0.15) - np.abs(noise(*axes(grid)))
     else:
@@ -196,7 +196,7 @@ def snow_over(
     parts: Mapping[str, Field], snow: float, grid: Grid, seed: int, height: Field
 ) -> dict[str, Field]:
     """Snow on the land, more with height, half of it under the crowns of a forest."""
-    noise = Noise((seed, 41), 6000, 0.65)
+    noise = Noise((seed, 41), 6000, 0.65, 0.7)
     level = float(np.quantile(noise(*axes(Grid(60.0, 64))), 1 - snow)) - 0.3 * (snow == 1)
     part = _step(noise(*axes(grid)) + height / 400, level, 0.08)
     bare = {name: value for name, value in parts.items() if name in WATERY}

@@ -131,7 +131,7 @@ class Height:
     def __call__(self, column: NDArray[np.floating]) -> Field:
         """The field [H, W] of a property given at HEIGHTS_KM."""
         column = column.astype(np.float32)
-        return column[self.index] + np.diff(column)[self.index] * self.part
+        return column.take(self.index) + np.diff(column).take(self.index) * self.part
 
 
 class Light:
@@ -186,7 +186,8 @@ class Light:
             sky = sky * near(passing)
             back = back + near(table.back) * (1 - back)
         diffuse = direct_part * np.maximum(total - beam, 0) + (1 - direct_part) * sky
-        return direct_part * direct, diffuse, back
+        # In a gap between clouds less of the ground's light is thrown back than under an overcast.
+        return direct_part * direct, diffuse, back * (1 - 0.7 * direct)
 
     def reflectance(
         self, surface: Field, air: Air, tables: list[Lookup], n: int, slant: float = 0.0

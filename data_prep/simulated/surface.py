@@ -132,8 +132,8 @@ def lay_out(climate: Climate, grid: Grid, sun: tuple[float, float, float], seed:
 
 def _relief(biome: str, grid: Grid, seed: int, rng: np.random.Generator) -> Field:
     """Heights in standard deviations: hills, with sharp crests in mountains, gullies elsewhere."""
-    hills = Noise((seed, 11), rng.uniform(6e3, 20e3), 0.5)(*axes(grid))
-    folds = np.abs(Noise((seed, 13), rng.uniform(1500, 6000), 0.5)(*axes(grid))) - 0.8
+    hills = Noise((seed, 11), rng.uniform(6e3, 20e3), 0.45)(*axes(grid))
+    folds = np.abs(Noise((seed, 13), rng.uniform(1500, 6000), 0.45)(*axes(grid))) - 0.8
     if biome == "mountain":
         return 0.75 * hills - 0.7 * folds
     return 0.9 * hills + 0.5 * folds if biome in ("desert", "shrub") else hills
@@ -147,11 +147,11 @@ def _stack(parts: Mapping[str, Field], shape: tuple[int, int]) -> NDArray[np.flo
 
 
 def _sunlit(height: Field, gsd_m: float, sun: tuple[float, float, float]) -> Field:
-    """Cosine of the sun's angle to each slope over that to the plane; 0 where it looks away."""
+    """Cosine of the sun's angle to each slope over that to the plane, at most 1.8."""
     slope_south, slope_east = np.gradient(height, gsd_m)
     rise = sun[2] - sun[0] * slope_south - sun[1] * slope_east
     cosine = rise / np.sqrt(1 + slope_south**2 + slope_east**2)
-    return np.clip(cosine / sun[2], 0, 2.5).astype(np.float32)
+    return np.clip(cosine / sun[2], 0, 1.8).astype(np.float32)
 
 
 def _temperature(

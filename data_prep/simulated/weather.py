@@ -27,6 +27,9 @@ BIOMES: Final[Mapping[str, float]] = {
     "ocean": 0.10,
 }
 
+# Amplitude of regional cover over that of a cloud field's own.
+SLOW: Final = 0.8
+
 # Scenes without cloud, with low, with high and with both; half of real patches are one of the
 # extremes (clear or overcast), which the covers below keep to.
 SKIES: Final = {"clear": 0.20, "low": 0.38, "high": 0.17, "both": 0.25}
@@ -96,7 +99,7 @@ def _climate(rng: np.random.Generator) -> Climate:
     if biome == "ice" and temperature < 240:
         altitude["ice"] = u(2.0, 3.8)
     relief = {
-        "mountain": u(250, 900),
+        "mountain": u(200, 700),
         "ice": 10 ** u(0, 2.3),
         "ocean": 0.0,
         "desert": 10 ** u(0.3, 2),
@@ -148,7 +151,7 @@ def _low(seed: int, climate: Climate, rng: np.random.Generator) -> Layer:
         thickness_km=10 ** u(-0.6, 0.5),
         depth=10 ** u(0.8, 2.1),
         power=u(1.0, 1.8),
-        noise=Noise((seed, 50), 10 ** u(2.9, 4.0), u(0.6, 0.75)),
+        noise=Noise((seed, 50), 10 ** u(2.9, 4.0), u(0.6, 0.75), SLOW),
         threshold=0.0,
         softness=10 ** u(-1.6, -0.8),
         fullness=u(0.3, 1.0),
@@ -156,16 +159,16 @@ def _low(seed: int, climate: Climate, rng: np.random.Generator) -> Layer:
         lumpiness=u(0.15, 0.6),
     )
     if form == "cells":
-        noise = Noise((seed, 50), 10 ** u(3.2, 4.3), u(0.5, 0.65))
+        noise = Noise((seed, 50), 10 ** u(3.2, 4.3), u(0.5, 0.65), SLOW)
         layer = replace(layer, noise=noise, thickness_km=u(0.15, 0.5), cells=u(0.3, 0.9))
         layer = replace(layer, depth=10 ** u(0.7, 1.7))
     if form == "stratus":
-        noise = Noise((seed, 50), 10 ** u(3.8, 4.6), u(0.4, 0.6))
+        noise = Noise((seed, 50), 10 ** u(3.8, 4.6), u(0.4, 0.6), SLOW)
         base = climate.altitude_km + (0.02 if u() < 0.4 else u(0.2, 1.5))
         layer = replace(layer, noise=noise, base_km=base, thickness_km=u(0.1, 0.8))
         layer = replace(layer, lumpiness=u(0, 0.25), softness=u(0.05, 0.4), depth=10 ** u(0.3, 2.0))
     if form == "alto":
-        noise = Noise((seed, 50), 10 ** u(2.7, 3.8), u(0.55, 0.7))
+        noise = Noise((seed, 50), 10 ** u(2.7, 3.8), u(0.55, 0.7), SLOW)
         base = climate.altitude_km + u(2, 5)
         layer = replace(layer, noise=noise, base_km=base, thickness_km=u(0.2, 0.8))
         layer = replace(layer, depth=10 ** u(-0.1, 1.2), cells=u(0, 0.6))
@@ -186,7 +189,7 @@ def _high(seed: int, climate: Climate, air: Air, rng: np.random.Generator) -> La
         thickness_km=u(0.3, 2.0),
         depth=10 ** u(-0.5, 0.8),
         power=u(1.0, 1.6),
-        noise=Noise((seed, 60), 10 ** u(3.2, 4.3), u(0.55, 0.7)),
+        noise=Noise((seed, 60), 10 ** u(3.2, 4.3), u(0.55, 0.7), SLOW),
         threshold=0.0,
         softness=u(0.15, 0.6),
         fullness=u(0.6, 2.0),
@@ -196,14 +199,14 @@ def _high(seed: int, climate: Climate, air: Air, rng: np.random.Generator) -> La
         stretch=u(2, 9),
     )
     if form == "veil":
-        noise = Noise((seed, 60), 10 ** u(4.0, 4.7), u(0.45, 0.6))
+        noise = Noise((seed, 60), 10 ** u(4.0, 4.7), u(0.45, 0.6), SLOW)
         layer = replace(layer, noise=noise, stretch=u(1.5, 3), depth=10 ** u(-0.6, 0.7))
     if form == "contrail":
-        noise = Noise((seed, 60), 10 ** u(2.8, 3.5), 0.5)
+        noise = Noise((seed, 60), 10 ** u(2.8, 3.5), 0.5, SLOW)
         layer = replace(layer, noise=noise, stretch=u(25, 60), softness=0.15, fullness=1.5)
     if form == "deep":
         low = climate.altitude_km + u(0.6, 3)
-        noise = Noise((seed, 60), 10 ** u(3.8, 4.6), u(0.5, 0.65))
+        noise = Noise((seed, 60), 10 ** u(3.8, 4.6), u(0.5, 0.65), SLOW)
         layer = replace(layer, noise=noise, base_km=low, thickness_km=max(base - low, 1.0))
         layer = replace(layer, depth=10 ** u(1.4, 2.4), stretch=1.0, softness=u(0.03, 0.2))
         layer = replace(layer, radius_um=u(20, 100), fullness=u(0.3, 0.9))
