@@ -192,8 +192,8 @@ class Layer:
     def field(self, grid: Grid, shift_m: tuple[float, float] = (0.0, 0.0)) -> Field:
         """The field [H, W] on a grid moved by metres to the south and east."""
         if self.stretch == 1:
-            south, east = grid.metres + np.float32(shift_m[0]), grid.metres + np.float32(shift_m[1])
-            field = self.noise(south, east)
+            metres = grid.metres
+            field = self.noise(metres + np.float32(shift_m[0]), metres + np.float32(shift_m[1]))
         else:
             field = self.noise.along(grid, self.angle, self.stretch, shift_m)
         if self.cells:
@@ -212,7 +212,8 @@ class Layer:
 
     def lumpy_depth(self, filling: Field, grid: Grid) -> Field:
         """Optical thickness [H, W] with its lumps; its shade, mixed by the way, has none."""
-        lumps = self.lumps(grid.metres, grid.metres)
+        metres = grid.metres
+        lumps = self.lumps(metres, metres)
         return self.depth_of(filling) * np.exp(np.float32(self.lumpiness) * lumps)
 
     def shade(self, grid: Grid, sun: tuple[float, float], slabs: int, altitude_km: float) -> Field:

@@ -7,6 +7,7 @@ Axes: H rows (metres south), W columns (metres east).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -44,14 +45,14 @@ class Noise:
         seed: what makes it differ from other fields.
         largest_m: wavelength of the first octave; each next is half as long.
         roughness: ratio of amplitudes of one octave to the one before; .5 is smooth, .8 rough.
-        weather: amplitude, over that of the first octave, of three much longer waves, 4, 16 and
+        slow: amplitude, over that of the first octave, of three much longer waves, 4, 16 and
             64 times as long: slow change for fine sensors, regions for coarse ones.
     """
 
     seed: tuple[int, ...]
     largest_m: float
     roughness: float = 0.6
-    weather: float = 0.0
+    slow: float = 0.0
 
     def __call__(self, south_m: Field, east_m: Field) -> Field:
         """The field [H, W] at rows and columns that are evenly spaced."""
@@ -62,7 +63,8 @@ class Noise:
                 break
             lattice = _lattice((*self.seed, octave))
             rows, south = _spline(south_m / np.float32(cell_m))
-            columns, east = _spline(east_m / np.float32(cell_m))
+            same = east_m is south_m  # As on every grid in its own place.
+            columns, east = (rows, south) if same else _spline(east_m / np.float32(cell_m))
             total += (south * np.float32(amplitude)) @ lattice[np.ix_(rows, columns)] @ east.T
         return total
 
@@ -90,9 +92,9 @@ class Noise:
         amplitudes = self.roughness ** np.arange(count)
         amplitudes /= SPLINE_VARIANCE * np.sqrt((amplitudes**2).sum())
         octaves = [(k, float(a), self.largest_m / 2 ** (k + 1)) for k, a in enumerate(amplitudes)]
-        if self.weather:
-            slow = self.weather * float(amplitudes[0])
-            octaves[:0] = [(100 + k, slow, self.largest_m * 4**k / 2) for k in (3, 2, 1)]
+        if self.slow:
+            amplitude = self.slow * float(amplitudes[0])
+            octaves[:0] = [(100 + k, amplitude, self.largest_m * 4**k / 2) for k in (3, 2, 1)]
         return octaves
 
 
@@ -101,6 +103,8 @@ def generator(*seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed)))
 
 
+# A cloud's field is asked for again at every height that throws shade.
+@lru_cache(maxsize=64)
 def _lattice(seed: tuple[int, ...]) -> Field:
     return generator(*seed).standard_normal((TILE, TILE), np.float32)
 

@@ -16,7 +16,8 @@ WATERY: Final = ("water", "shallows")
 
 def axes(grid: Grid) -> tuple[Field, Field]:
     """Coordinates of rows and columns, for a field on the grid."""
-    return grid.metres, grid.metres
+    metres = grid.metres
+    return metres, metres
 
 
 def _step(field: Field, threshold: float, width: float) -> Field:
