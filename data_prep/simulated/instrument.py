@@ -45,7 +45,7 @@ MEASURED: Final = {
 # that saturate over cloud: Chander, Markham and Helder 2009, Remote Sens. Environ. 113, tables
 # 1 to 4 (MSS 5 for all MSS; ETM+ in low gain); in the order of the sensor's reflective bands.
 CEILINGS: Final = {
-    "mss": (0.42, 0.35, 0.39, 0.56),
+    "mss": (0.46, 0.36, 0.37, 0.45),
     "tm": (0.31, 0.64, 0.54, 0.67, 0.43, 0.62),
     "etm": (0.46, 0.52, 0.48, 0.73, 0.65, 0.61, 0.56),
 }
@@ -151,9 +151,9 @@ def band_slants(sensor: Sensor) -> list[float]:
     """Tangents [N] of the small angles by which a sensor's bands look apart along the track.
 
     Bands of fine push-broom imagers lie side by side in the focal plane, so that clouds are
-    shifted between them: by .014 of their height between blue and red of Sentinel-2, less between
-    most others (Frantz et al. 2018, Remote Sens. Environ. 215). Which band looks where is drawn
-    once a sensor. Scanning mirrors and coarse imagers: none.
+    shifted between them, in Sentinel-2 by more than a pixel between blue, green and red (Skakun et
+    al. 2017, IEEE Geosci. Remote Sens. Lett. 14). Which band looks where is drawn once a sensor;
+    the range is ours. Scanning mirrors and coarse imagers: none.
     """
     if sensor.gsd_m > 30 or {"mss", "tm", "etm"} & set(sensor.name.split("_")):
         return [0.0] * len(sensor.bands)

@@ -37,6 +37,8 @@ SHADOW_BELOW: Final = 0.72
 LIT_FROM: Final = 0.86
 # Slopes that get less than this part of the plane's sunlight are dark already.
 DARK_SLOPE: Final = 0.15
+# Where a smaller part of a patch is lit and clear, nothing tells shade from dark ground.
+LIT_PART: Final = 0.01
 RED: Final = (Band("red", 660.0, 20.0, Kind.REFLECTANCE, 1.0),)
 # Direct part of the red light at the ground under a clear sky of aerosol optical thickness .1.
 RED_DIRECT: Final = 0.87
@@ -67,10 +69,12 @@ def simulate(seed: int, sensor: Sensor, size: int = 128) -> Patch:
         observe(band, sensor, values[n], size, weather.sun[2], seed, n)
         for n, band in enumerate(sensor.bands)
     ]
-    label = _label(skies, sunshine, ground)
+    label = _label(skies, sunshine, ground)[MARGIN:-MARGIN, MARGIN:-MARGIN].copy()
+    if (label == CLEAR).mean() < LIT_PART:
+        label[label == CLOUD_SHADOW] = CLEAR_OR_SHADOW
     return Patch(
         image=np.stack(bands, -1),
-        label=np.ascontiguousarray(label[MARGIN:-MARGIN, MARGIN:-MARGIN]),
+        label=label,
         bands=sensor.describe(),
         scene_id=f"simulated_{seed}",
         sensor=sensor.name,
