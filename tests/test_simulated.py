@@ -485,13 +485,15 @@ def test_what_is_built_stays_and_other_settings_build_anew(
 
 
 def test_half_written_data_sets_are_built_again(tmp_path: Path) -> None:
-    """What a killed run leaves has no metadata, or lies under another name."""
+    """What a killed run leaves has no metadata, or lies under another name; it goes away."""
     sensor = SENSORS["cbers4_pan"]
     directory = tmp_path / "simulated" / sensor.name / "1.0.0"
     directory.mkdir(parents=True)
     (directory / "simulated-train.array_record-00000-of-00001").write_bytes(b"half")
+    directory.with_name("incomplete.ABCDEF_1.0.0").mkdir()
     (built,) = build(tmp_path, [sensor], 1, 0, 0, patch_size=16)
     assert built == directory
+    assert [path.name for path in directory.parent.iterdir()] == ["1.0.0"]
     assert len(read(built, "train")) == 1
 
 

@@ -75,7 +75,9 @@ def build(
                 config = SimulatedConfig(
                     name=sensor.name, sensor=sensor.name, settings=setting, splits=splits
                 )
-                shutil.rmtree(directory, ignore_errors=True)
+                # Other settings, or what a killed run left under TFDS's name for unfinished work.
+                for old in (directory, *directory.parent.glob(f"incomplete.*_{directory.name}")):
+                    shutil.rmtree(old, ignore_errors=True)
                 with quiet_tfds():
                     builder = Builder(data_dir=data_dir, config=config)
                 prepare(builder)
