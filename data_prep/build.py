@@ -76,7 +76,7 @@ def _simulated_arguments(parser: ArgumentParser) -> None:
             f"--{split}",
             type=_positive,
             default=scenes,
-            help=f"scenes to {split} on, each seen by every sensor ({scenes})",
+            help=f"scenes of each sensor to {split} on ({scenes})",
         )
     parser.add_argument("--seed", type=int, default=0, help="other seed, other scenes (0)")
 

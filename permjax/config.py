@@ -35,7 +35,7 @@ class TrainConfig:
         workdir: directory of the run: settings, checkpoints, logs, tables, pictures.
         data: simulated scenes, real ones prepared with `python -m data_prep.build`, or all.
         data_dir: where prepared records lie; `<workdir>/data` if not given.
-        simulated_scenes: simulated scenes to train on, each seen by every sensor.
+        simulated_scenes: simulated scenes of each sensor to train on.
         steps: training steps.
         batch_size: examples a step, over all devices.
         patch_size: side of the training examples in pixels.

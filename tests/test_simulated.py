@@ -461,13 +461,17 @@ def test_built_records_are_the_simulated_patches(built: tuple[Path, list[Path]])
     assert len(scenes) == 4
 
 
-def test_sensors_of_one_build_share_the_scenes_of_a_split(built: tuple[Path, list[Path]]) -> None:
-    for split in ("train", "validation", "test"):
-        ids = [
-            sorted(example["scene_id"] for example in read(directory, split))
-            for directory in built[1]
-        ]
-        assert ids[0] == ids[1]
+def test_sensors_share_held_out_scenes_and_train_on_their_own(
+    built: tuple[Path, list[Path]],
+) -> None:
+    def scenes(directory: Path, split: str) -> set[bytes]:
+        return {example["scene_id"] for example in read(directory, split)}
+
+    one, other = built[1]
+    for split in ("validation", "test"):
+        assert scenes(one, split) == scenes(other, split)
+        assert not scenes(one, split) & (scenes(one, "train") | scenes(other, "train"))
+    assert not scenes(one, "train") & scenes(other, "train")
 
 
 def test_what_is_built_stays_and_other_settings_build_anew(

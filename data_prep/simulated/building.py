@@ -11,6 +11,7 @@ from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task
@@ -23,7 +24,8 @@ from permjax.sensors import Sensor
 
 # Scene seeds of the splits never meet, however many patches are asked for, today or later, so a
 # scene that one sensor trains on is never one that another is tested on.
-SEEDS_PER_SPLIT: Final = 1_000_000
+MOST_SCENES: Final = 1_000_000
+SEEDS_PER_SPLIT: Final = 1000 * MOST_SCENES
 
 
 def build(
@@ -35,7 +37,7 @@ def build(
     patch_size: int = 128,
     seed: int = 0,
 ) -> list[Path]:
-    """Simulates the same scenes for each sensor into `<data_dir>/simulated/<sensor>/<version>`.
+    """Simulates scenes of each sensor into `<data_dir>/simulated/<sensor>/<version>`.
 
     A data set that is there with the same settings is left as it is; one with others is made
     anew. A data set appears when it is complete: what a stopped run leaves is never taken for one.
@@ -86,8 +88,8 @@ def build(
 
 def _check(counts: Mapping[str, int], patch_size: int, seed: int) -> None:
     for split, count in counts.items():
-        if not 0 <= count <= SEEDS_PER_SPLIT:
-            raise ValueError(f"{split} is {count}: give 0 to {SEEDS_PER_SPLIT} scenes")
+        if not 0 <= count <= MOST_SCENES:
+            raise ValueError(f"{split} is {count}: give 0 to {MOST_SCENES} scenes")
     if not any(counts.values()):
         raise ValueError("no split has a scene: give train, validation or test a number above 0")
     if patch_size < 1 or seed < 0:
@@ -112,9 +114,14 @@ def _built_settings(directory: Path) -> dict[str, Any] | None:
         return None
 
 
-def scene_seed(seed: int, split: str, index: int) -> int:
-    """The seed of a scene of a split."""
-    return (seed * len(SPLITS) + SPLITS.index(split)) * SEEDS_PER_SPLIT + index
+def scene_seed(seed: int, split: str, index: int, sensor: str) -> int:
+    """The seed of a scene of a split.
+
+    Held-out scenes are the same for all sensors, which can then be compared; each sensor trains on
+    scenes of its own, so that a model of many sensors sees more of the world.
+    """
+    of_split = (seed * len(SPLITS) + SPLITS.index(split)) * SEEDS_PER_SPLIT + index
+    return of_split + (crc32(sensor.encode()) % 999 * MOST_SCENES if split == "train" else 0)
 
 
 def _records(
@@ -126,7 +133,7 @@ def _records(
     split: str,
     count: int,
 ) -> Records:
-    seeds = [scene_seed(seed, split, index) for index in range(count)]
+    seeds = [scene_seed(seed, split, index, sensor.name) for index in range(count)]
     work = partial(_record, sensor=sensor, patch_size=patch_size)
     for scene, example in zip(seeds, pool.imap(work, seeds, chunksize=2), strict=True):
         yield scene, example
