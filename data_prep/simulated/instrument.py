@@ -13,7 +13,8 @@ from scipy.ndimage import convolve1d, zoom
 
 from data_prep.simulated.fields import Field, generator
 from data_prep.simulated.tables import WAVELENGTH_NM, tables
-from permjax.sensors import Band, Kind, Sensor
+from permjax.bands import Kind
+from permjax.sensors import Band, Sensor
 
 # CODATA 2018: the radiation constants 2hc^2 and hc/k for wavelengths in nm and radiance in
 # W m-2 sr-1 nm-1.

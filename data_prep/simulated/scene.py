@@ -17,8 +17,9 @@ from data_prep.simulated.light import Light, Sky, band_air
 from data_prep.simulated.surface import Ground, lay_out
 from data_prep.simulated.thermal import Thermal
 from data_prep.simulated.weather import Weather
+from permjax.bands import Kind
 from permjax.classes import CLEAR, CLEAR_OR_SHADOW, CLOUD, CLOUD_SHADOW, THICK_CLOUD, THIN_CLOUD
-from permjax.sensors import Band, Kind, Sensor
+from permjax.sensors import Band, Sensor
 
 # Pixels simulated around the patch, for what spreads from outside into it.
 MARGIN: Final = 12

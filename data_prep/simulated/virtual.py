@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 
 from data_prep.simulated.fields import generator
-from permjax.sensors import Band, Kind, Sensor
+from permjax.bands import Kind
+from permjax.sensors import Band, Sensor
 
 # Where optical imagers have bands: the atmosphere's windows in nm, how wide bands there are as a
 # part of the centre, and how often a band is drawn from each. Cirrus and water-vapour bands too.
