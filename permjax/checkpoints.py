@@ -20,10 +20,12 @@ class Checkpoints:
 
     Args:
         workdir: of the run; checkpoints lie in its folder `checkpoints`.
+        clean_up: remove saves that were broken off. False for a reader: what looks broken off may
+            be a save that a training process is at.
     """
 
-    def __init__(self, workdir: Path):
-        options = ocp.CheckpointManagerOptions(max_to_keep=3, cleanup_tmp_directories=True)
+    def __init__(self, workdir: Path, *, clean_up: bool = True):
+        options = ocp.CheckpointManagerOptions(max_to_keep=3, cleanup_tmp_directories=clean_up)
         self._manager = ocp.CheckpointManager((workdir / "checkpoints").absolute(), options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -79,7 +81,7 @@ def load_model(workdir: Path) -> CloudMasker:
         FileNotFoundError: there is no run, or none with a complete checkpoint.
     """
     graphdef, params = nnx.split(CloudMasker(load_config(workdir).model, rngs=nnx.Rngs(0)))
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, clean_up=False) as checkpoints:
         if checkpoints.newest is None:
             raise FileNotFoundError(f"no complete checkpoint in {workdir}: train on with train.py")
         return nnx.merge(graphdef, checkpoints.restore_params(params))

@@ -163,6 +163,17 @@ def test_a_run_without_checkpoint_is_told(tmp_path, data_dir):
         load_model(tmp_path)
 
 
+def test_a_reader_leaves_the_save_of_a_training_process_alone(tmp_path, data_dir):
+    train(dataclasses.replace(TINY, workdir=tmp_path, data_dir=data_dir, steps=2))
+    half = tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp"
+    half.mkdir()
+    load_model(tmp_path)
+    assert half.exists()
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.newest == 2
+    assert not half.exists()
+
+
 def test_unlabelled_pixels_have_no_weight(tmp_path):
     """A batch whose second half is unlabelled has the loss and the step of its first half."""
     mesh = make_mesh(4)
