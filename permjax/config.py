@@ -31,7 +31,8 @@ class TrainConfig:
     """Settings of a training run; a work directory keeps the ones that it was started with.
 
     Attributes:
-        sensors: sensors and families to train on, as listed by `permjax sensors`.
+        sensors: sensors and families to train on, as listed by `permjax sensors`, or TOML files
+            that describe a sensor.
         workdir: directory of the run: settings, checkpoints, logs, tables, pictures.
         data: simulated scenes, real ones prepared with `python -m data_prep.build`, or all.
         data_dir: where prepared records lie; `<workdir>/data` if not given.
@@ -75,6 +76,8 @@ class TrainConfig:
             raise ValueError("name at least one sensor or family, as in --sensors=landsat,sentinel")
         if not self.band_slots or min(self.band_slots) < 1:
             raise ValueError(f"band_slots must be positive, not {self.band_slots}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
         if not 0 <= self.surface_share <= 1:
             raise ValueError(f"surface_share must lie between 0 and 1, not {self.surface_share}")
         if not self.learning_rate > 0:
@@ -149,7 +152,10 @@ def save_config(config: TrainConfig) -> None:
     """Write the settings of a run into its work directory."""
     config.workdir.mkdir(parents=True, exist_ok=True)
     text = json.dumps(dataclasses.asdict(config), indent=2, default=str)
-    (config.workdir / CONFIG_FILE).write_text(text + "\n")
+    path = config.workdir / CONFIG_FILE
+    partial = path.with_suffix(".partial")
+    partial.write_text(text + "\n")
+    partial.replace(path)  # At once: a run killed while it writes keeps its settings.
 
 
 def load_config(workdir: Path) -> TrainConfig:

@@ -64,6 +64,7 @@ def test_no_run_is_told(tmp_path):
         ({"batch_size": -1}, "batch_size must be at least 1"),
         ({"sensors": ()}, "name at least one sensor"),
         ({"band_slots": ()}, "band_slots must be positive"),
+        ({"seed": -1}, "seed must be 0 or more"),
         ({"surface_share": 1.5}, "between 0 and 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"steps": 50, "warmup_steps": 50}, "fewer than steps"),
