@@ -167,9 +167,10 @@ def evaluation_batches(dataset: Dataset, split: Split, batch_size: int) -> Itera
     for start in range(0, len(records), batch_size):
         examples = []
         for index in range(start, min(start + batch_size, len(records))):
-            image, bands = _physical(records[index])
-            label, scene_id = records[index]["label"], records[index]["scene_id"]
-            examples.append(_fill(image, bands, label, scene_id, len(bands.kind)))
+            record = records[index]  # Decoded anew each time that it is asked for.
+            image, bands = _physical(record)
+            slots = len(bands.kind)
+            examples.append(_fill(image, bands, record["label"], record["scene_id"], slots))
         filler = examples[-1]._replace(label=np.zeros_like(examples[-1].label))
         examples += [filler] * (batch_size - len(examples))
         yield jax.tree.map(lambda *parts: np.stack(parts), *examples)
