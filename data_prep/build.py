@@ -145,7 +145,7 @@ def _positive(text: str) -> int:
 def _sensors(text: str) -> tuple[Sensor, ...]:
     try:
         return select_sensors([name for name in text.split(",") if name])
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ArgumentTypeError(str(error)) from None
 
 

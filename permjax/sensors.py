@@ -209,10 +209,12 @@ def _row(
 def select_sensors(names: Sequence[str]) -> tuple[Sensor, ...]:
     """The sensors that names and families name, each once, in the order first named.
 
-    A family stands for its sensors in the table's order; hyphens count as underscores.
+    A family stands for its sensors in the table's order; hyphens count as underscores. A path that
+    ends in `.toml` names the sensor that a user describes there.
 
     Raises:
-        ValueError: no name, or one that is neither a sensor nor a family.
+        FileNotFoundError: there is no such TOML file.
+        ValueError: no name, one that is neither a sensor nor a family, or a fault in a TOML file.
     """
     if not names:
         raise ValueError(
@@ -220,6 +222,10 @@ def select_sensors(names: Sequence[str]) -> tuple[Sensor, ...]:
         )
     chosen: dict[str, Sensor] = {}
     for name in names:
+        if name.endswith(".toml"):
+            sensor = read_sensor(name)
+            chosen[sensor.name] = sensor
+            continue
         key = name.lower().replace("-", "_")
         if key not in SENSORS and key not in FAMILIES:
             raise ValueError(

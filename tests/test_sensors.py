@@ -251,6 +251,12 @@ def test_one_file_holds_one_sensor(tmp_path):
         read_sensor(write(tmp_path, GOOD_TOML + GOOD_TOML))
 
 
+def test_a_users_file_is_selected_by_its_path(tmp_path):
+    path = write(tmp_path, GOOD_TOML)
+    chosen = select_sensors(["landsat8_oli_tirs", str(path)])
+    assert chosen == (SENSORS["landsat8_oli_tirs"], read_sensor(path))
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.toml: no such file"):
         read_sensor(tmp_path / "nothing.toml")
