@@ -33,7 +33,9 @@ BRIGHTEST: Final = 5.0
 """A median reflectance above this is no reflectance: sunlit cloud stays below 2."""
 
 COLDEST_K: Final = 130.0
-"""A median temperature below this is not in kelvin: the coldest cloud tops are near 160 K."""
+HOTTEST_K: Final = 450.0
+"""A median outside is not in kelvin: the coldest cloud tops are near 160 K, bare ground in the sun
+near 350 K."""
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,8 @@ def _check_values(image: NDArray[np.float32], bands: BandDescription) -> None:
         band = f"band {i + 1} ({bands.wavelength_nm[i]:g} nm) has values around {typical:g}"
         if kind == Kind.BRIGHTNESS_TEMPERATURE and typical < COLDEST_K:
             raise ValueError(f"{band}, too cold for kelvin: give kelvin, and NaN for no data")
+        if kind == Kind.BRIGHTNESS_TEMPERATURE and typical > HOTTEST_K:
+            raise ValueError(f"{band}, too hot for kelvin: scale its digital numbers")
         if kind != Kind.BRIGHTNESS_TEMPERATURE and typical > BRIGHTEST:
             raise ValueError(
                 f"{band}, but reflectance lies between 0 and about 1.3: scale its digital numbers"

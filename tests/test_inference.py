@@ -162,6 +162,8 @@ def test_wrong_input_is_refused(image):
     thermal = {"wavelength_nm": [10_895], "bandwidth_nm": [590], "kind": "brightness_temperature"}
     with pytest.raises(ValueError, match="too cold for kelvin"):
         masker.predict(np.full((4, 4, 1), 21.5), **thermal)
+    with pytest.raises(ValueError, match="too hot for kelvin"):
+        masker.predict(np.full((4, 4, 1), 29_500), **thermal)
     with pytest.raises(ValueError, match="overlap 64"):
         Masker(brightness, window_size=64)
 
