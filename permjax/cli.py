@@ -34,6 +34,9 @@ def mask(
     cloud_mask: Annotated[Positional[Path], arg(metavar="MASK")],
     workdir: Path,
     sensor: str | None = None,
+    surface: bool = False,
+    scale: float | None = None,
+    offset: float = 0.0,
 ) -> None:
     """Mask the clouds of a scene with a trained model.
 
@@ -42,14 +45,19 @@ def mask(
         cloud_mask: the GeoTIFF to write: 0 clear, 1 thick cloud, 2 thin cloud, 3 cloud shadow,
             255 no data.
         workdir: directory of the run whose newest checkpoint is used.
-        sensor: the sensor of a GeoTIFF without band tags, as listed by `permjax sensors`.
+        sensor: the sensor of a GeoTIFF without band tags, as listed by `permjax sensors`, or a TOML
+            file that describes it.
+        surface: the GeoTIFF holds surface reflectance (a level 2 product).
+        scale: reflectance for each digital number of a GeoTIFF that does not say it itself.
+        offset: reflectance of digital number 0, with `scale`.
     """
     # Masking alone imports them: `permjax sensors` stays quick, and runs are restored by orbax.
     from permjax.checkpoints import load_model  # noqa: PLC0415
     from permjax.inference import Masker  # noqa: PLC0415
     from permjax.scenes import open_scene  # noqa: PLC0415
 
-    with open_scene(scene, sensor=sensor) as opened:
+    opening = open_scene(scene, sensor=sensor, surface=surface, scale=scale, offset=offset)
+    with opening as opened:
         summary = Masker(load_model(workdir)).mask_scene(opened, cloud_mask)
     print(
         f"{cloud_mask}: cloud {summary.cloud_percent:.1f} %, shadow {summary.shadow_percent:.1f} %"
