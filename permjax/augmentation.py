@@ -72,7 +72,7 @@ def random_radiometry(image: Image, bands: BandDescription, rng: np.random.Gener
 
 
 def rayleigh_optical_thickness(wavelength_nm: NDArray) -> NDArray:
-    """Of a clear atmosphere at sea level: Hansen and Travis 1974, eq. 2.29, wavelength in um."""
+    """Of a clear atmosphere at sea level: Hansen and Travis 1974, Space Sci. Rev. 16."""
     um = np.asarray(wavelength_nm) / 1000
     return 0.008569 * um**-4 * (1 + 0.0113 * um**-2 + 0.00013 * um**-4)
 

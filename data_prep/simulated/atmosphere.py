@@ -16,6 +16,7 @@ from data_prep.simulated.tables import (
     WAVELENGTH_NM,
     tables,
 )
+from permjax.augmentation import rayleigh_optical_thickness
 
 Spectrum = NDArray[np.float64]
 
@@ -90,12 +91,8 @@ def _between(table: NDArray, nodes: NDArray, at: float) -> NDArray[np.float64]:
 
 
 def rayleigh_depth(pressure: float) -> Spectrum:
-    """Rayleigh optical thickness [S] at a pressure in atmospheres.
-
-    Hansen and Travis 1974, Space Sci. Rev. 16, eq. 2.30.
-    """
-    um = WAVELENGTH_NM.astype(np.float64) / 1000
-    return pressure * 0.008569 * um**-4 * (1 + 0.0113 * um**-2 + 0.00013 * um**-4)
+    """Rayleigh optical thickness [S] at a pressure in atmospheres, to which it is proportional."""
+    return pressure * rayleigh_optical_thickness(WAVELENGTH_NM.astype(np.float64))
 
 
 def pressure(height_km: float) -> float:
