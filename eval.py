@@ -1,5 +1,7 @@
 """Evaluate the newest checkpoint of a run: `python eval.py --help`."""
 
+from pathlib import Path
+
 from permjax.cli import report_errors
 from permjax.config import EvalConfig, load_config, parse
 from permjax.data import find_datasets
@@ -15,7 +17,8 @@ def main() -> None:
     sensors = select_sensors(config.sensors or run.sensors)
     records_dir = config.data_dir or run.records_dir
     datasets = find_datasets(records_dir, sensors, config.data or run.data)
-    report_run(config.workdir, datasets, config.split)
+    selection = [*config.sensors, *filter(None, [config.data])]
+    report_run(config.workdir, datasets, config.split, [Path(word).stem for word in selection])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from data_prep import simulated
 from permjax.cli import report_errors
-from permjax.config import TrainConfig, parse
+from permjax.config import TrainConfig, parse, save_config
 from permjax.data import find_datasets
 from permjax.report import report_run
 from permjax.sensors import select_sensors
@@ -15,14 +15,13 @@ def main() -> None:
     config = parse(TrainConfig)
     sensors = select_sensors(config.sensors)
     if config.data != "real":
-        held_out = max(config.simulated_scenes // 10, 8)
+        save_config(config)  # Stopped while simulating, the run goes on from there.
         simulated.build(
             config.records_dir,
             sensors,
             train=config.simulated_scenes,
-            validation=held_out,
-            test=held_out,
-            patch_size=config.patch_size,
+            validation=0,  # Nothing is tuned in a run.
+            test=max(config.simulated_scenes // 5, 8),
             seed=config.seed,
         )
     train(config)

@@ -39,11 +39,12 @@ class TrainConfig:
         simulated_scenes: simulated scenes of each sensor to train on.
         steps: training steps.
         batch_size: examples a step, over all devices.
-        patch_size: side of the training examples in pixels.
+        patch_size: side of the squares cut from the records to train on, in pixels.
         band_slots: numbers of bands that a batch may have; each is compiled once.
+        shadow_weight: how often a pixel of cloud shadow counts in the loss.
         surface_share: share of examples turned into an estimate of surface reflectance.
         learning_rate: the highest, reached after the warm-up.
-        warmup_steps: steps over which the learning rate rises from zero.
+        warmup_share: share of the steps over which the learning rate rises from zero.
         weight_decay: of AdamW.
         save_every: steps between checkpoints.
         seed: of everything random in the run.
@@ -55,13 +56,14 @@ class TrainConfig:
     data: Literal["simulated", "real", "all"] = "simulated"
     data_dir: Path | None = None
     simulated_scenes: int = 200
-    steps: int = 500
+    steps: int = 1300
     batch_size: int = 16
-    patch_size: int = 128
+    patch_size: int = 64
     band_slots: tuple[int, ...] = (4, 8, 13)
+    shadow_weight: float = 3.0
     surface_share: float = 0.2
     learning_rate: float = 2e-3
-    warmup_steps: int = 50
+    warmup_share: float = 0.05
     weight_decay: float = 0.02
     save_every: int = 100
     seed: int = 0
@@ -78,14 +80,12 @@ class TrainConfig:
             raise ValueError(f"band_slots must be positive, not {self.band_slots}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
-        if not 0 <= self.surface_share <= 1:
-            raise ValueError(f"surface_share must lie between 0 and 1, not {self.surface_share}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-        if not 0 <= self.warmup_steps < self.steps:
-            raise ValueError(
-                f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps})"
-            )
+        for name in ("surface_share", "warmup_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "shadow_weight"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
     @property
     def records_dir(self) -> Path:

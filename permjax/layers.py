@@ -101,14 +101,15 @@ class PairwiseBandConv(nnx.Module):
         dtype = self.dtype or self.kernel.dtype
         y = convolve(
             jnp.where(valid[:, None, None, :], image, 0).astype(dtype),
-            jnp.where(valid[..., None], descriptors, 0).astype(dtype),
-            (valid / jnp.maximum(valid.sum(-1, keepdims=True), 1)).astype(dtype),
+            # Descriptions are few and must not blur: they stay in the precision of the parameters.
+            jnp.where(valid[..., None], descriptors, 0),
+            valid / jnp.maximum(valid.sum(-1, keepdims=True), 1),
             self.kernel[...].astype(dtype),
-            self.descriptor_kernel[...].astype(dtype),
-            self.bias[...].astype(dtype),
+            self.descriptor_kernel[...],
+            self.bias[...],
             Window(self.strides, self.padding, self.activation),
         )
-        return y.reshape(*leading, *y.shape[1:])
+        return y.astype(dtype).reshape(*leading, *y.shape[1:])
 
 
 class Window(NamedTuple):
@@ -182,7 +183,7 @@ def factored(
 
     def of_pixels(part: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         around, biases, weights = part  # [N, P, k k], [N, 2 F], [N]
-        both = [x @ halves + c for x, c in zip(around, biases, strict=True)]
+        both = [x @ halves + c.astype(x.dtype) for x, c in zip(around, biases, strict=True)]
         first, second = [y[:, :features] for y in both], [y[:, features:] for y in both]
         # Without the barrier XLA recomputes the band features inside the sum over pairs.
         return pair_sum(*lax.optimization_barrier((first, second)), weights, window.activation)

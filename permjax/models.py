@@ -142,10 +142,14 @@ class CloudMasker(nnx.Module):
         self.down_blocks = nnx.List(
             nnx.List(ConvBlock(b, dtype=dtype, rngs=rngs) for _ in range(2)) for b in widths[1:]
         )
-        self.ups = nnx.List(nnx.Linear(b, a, dtype=dtype, rngs=rngs) for a, b in pairwise(widths))
+        self.ups = nnx.List(
+            # Zeros: a model starts with what lies next to a pixel; context comes in as it learns.
+            nnx.Linear(b, a, kernel_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs)
+            for a, b in pairwise(widths)
+        )
         self.up_blocks = nnx.List(ConvBlock(a, dtype=dtype, rngs=rngs) for a in widths[:-1])
         self.head_norm = nnx.LayerNorm(widths[0], dtype=dtype, rngs=rngs)
-        self.head = nnx.Linear(widths[0], 4 * CLASS_COUNT, dtype=dtype, rngs=rngs)
+        self.head = nnx.Linear(widths[0], 4 * CLASS_COUNT, rngs=rngs)
 
     def __call__(self, image: Array, bands: BandDescription, valid: Array) -> jax.Array:
         """Logits of each class.

@@ -21,15 +21,21 @@ from permjax.logs import progress
 from permjax.metrics import MaskCounts
 
 
-def report_run(workdir: Path, datasets: Sequence[Dataset], split: Split) -> None:
+def report_run(
+    workdir: Path, datasets: Sequence[Dataset], split: Split, selection: Sequence[str] = ()
+) -> None:
     """Evaluate the newest checkpoint of a run: table and JSON of metrics, and a page of examples.
 
-    Writes `metrics_<split>.json` and `examples_<split>.png` into the work directory. Records of
-    several builders (simulated, real) each have a row that sums them up; they never share one.
+    Writes `metrics_<split>.json` and `examples_<split>.png` into the work directory, with the words
+    of `selection` in their names where not all records of the run are meant. Records of several
+    builders (simulated, real) each have a row that sums them up; they never share one.
     """
     predict = predictor(load_model(workdir))
     counts: dict[str, MaskCounts] = {}
     examples: list[Example] = []
+    datasets = [dataset for dataset in datasets if len(dataset.records(split))]
+    if not datasets:
+        raise FileNotFoundError(f"none of the records has a {split} split: prepare more scenes")
     with progress() as bars:
         for dataset in bars.track(datasets, description=f"evaluating on {split}"):
             evaluation = evaluate(predict, dataset, split)
@@ -39,8 +45,9 @@ def report_run(workdir: Path, datasets: Sequence[Dataset], split: Split) -> None
         parts = [counts[dataset.name] for dataset in datasets if dataset.builder == builder]
         counts[f"all of {builder}"] = sum(parts, start=MaskCounts())
     print_metrics(f"{workdir}: {split} scenes", counts)
-    write_metrics(workdir / f"metrics_{split}.json", counts)
-    draw_examples(workdir / f"examples_{split}.png", examples)
+    name = "_".join([split, *selection])
+    write_metrics(workdir / f"metrics_{name}.json", counts)
+    draw_examples(workdir / f"examples_{name}.png", examples)
 
 
 def print_metrics(title: str, counts: Mapping[str, MaskCounts]) -> None:
@@ -66,7 +73,10 @@ def write_metrics(path: Path, counts: Mapping[str, MaskCounts]) -> None:
 
 
 def draw_examples(path: Path, examples: Sequence[Example]) -> None:
-    """Draw a page with a row for each example: image, truth, prediction, in fixed colours."""
+    """Draw a page with two examples a row: image, truth, prediction, in fixed colours.
+
+    Where a label allows several classes, the first of them is drawn as the truth.
+    """
     columns = 2
     rows = math.ceil(len(examples) / columns)
     figure = Figure(figsize=(6.6 * columns, 2.2 * rows + 0.6), layout="constrained")
@@ -80,13 +90,17 @@ def draw_examples(path: Path, examples: Sequence[Example]) -> None:
         image_axis.set_title(f"{example.sensor}\n{example.scene_id}", fontsize=7)
         truth_axis.imshow(_paint(_label_classes(example.label)), interpolation="nearest")
         truth_axis.set_title("truth", fontsize=7)
-        predicted_axis.imshow(_paint(example.predicted), interpolation="nearest")
+        nothing = np.isnan(example.image).all(axis=-1)
+        predicted = np.where(nothing, NO_DATA, example.predicted)
+        predicted_axis.imshow(_paint(predicted), interpolation="nearest")
         predicted_axis.set_title("prediction", fontsize=7)
     handles = [
         Patch(facecolor=_hex(COLOURS[c]), edgecolor="grey", label=c.title) for c in CloudClass
     ]
-    handles.append(Patch(facecolor=_hex(UNKNOWN_COLOUR), label="not labelled"))
+    handles.append(Patch(facecolor=_hex(UNKNOWN_COLOUR), label="not labelled, no data"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
+    note = "truth: where a label allows several classes (cloud, thick or thin), the first of them"
+    figure.supxlabel(note, fontsize=7)
     figure.savefig(path, dpi=110)
 
 

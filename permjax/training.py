@@ -15,13 +15,18 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from permjax.checkpoints import Checkpoints
-from permjax.classes import UNLABELLED
+from permjax.classes import CLOUD_SHADOW, UNLABELLED
 from permjax.config import TrainConfig, save_config
 from permjax.data import Batch, find_datasets, training_batches
 from permjax.logs import Log, progress
 from permjax.losses import label_loss
 from permjax.models import CloudMasker
 from permjax.sensors import select_sensors
+
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD = -1
+M_MMAP_MAX = -4
+M_ARENA_MAX = -8
 
 DEVICES = "devices"
 """The name of the axis over which a batch is split."""
@@ -35,7 +40,7 @@ class TrainState(NamedTuple):
 
 
 class StepFigures(NamedTuple):
-    """What a step reports: the loss over its labelled pixels, and the norm of its gradient."""
+    """What a step reports: the weighted loss of its labelled pixels, the norm of its gradient."""
 
     loss: jax.Array
     gradient_norm: jax.Array
@@ -50,18 +55,20 @@ def train_step(
     *,
     graphdef: nnx.GraphDef[CloudMasker],
     optimiser: optax.GradientTransformation,
+    shadow_weight: float,
 ) -> tuple[TrainState, StepFigures]:
     """One step, as the program of one device that holds its share of the batch.
 
     The loss is the mean over the labelled pixels of all devices together, so that the number of
-    devices changes nothing but rounding. Runs where `DEVICES` is a mapped axis.
+    devices changes nothing but rounding; pixels of cloud shadow, which are few, count
+    `shadow_weight` times. Runs where `DEVICES` is a mapped axis.
     """
-    labelled = jnp.sum(batch.label != UNLABELLED).astype(jnp.float32)
-    pixels = jnp.maximum(lax.psum(labelled, DEVICES), 1)
+    weight = jnp.where(batch.label == CLOUD_SHADOW, shadow_weight, batch.label != UNLABELLED)
+    total = jnp.maximum(lax.psum(jnp.sum(weight), DEVICES), 1)
 
     def share_of_loss(params: nnx.State) -> jax.Array:
         logits = nnx.merge(graphdef, params)(batch.image, batch.bands, batch.valid)
-        return jnp.sum(label_loss(logits, batch.label)) / pixels
+        return jnp.sum(weight * label_loss(logits, batch.label)) / total
 
     loss, gradient = jax.value_and_grad(share_of_loss)(state.params)
     loss, gradient = lax.psum((loss, gradient), DEVICES)
@@ -93,7 +100,7 @@ def make_optimiser(config: TrainConfig) -> optax.GradientTransformation:
     Decay is for kernels alone: biases and scales (vectors) keep their size.
     """
     rate = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, config.warmup_steps, config.steps
+        0.0, config.learning_rate, round(config.warmup_share * config.steps), config.steps
     )
     return optax.chain(
         optax.clip_by_global_norm(1.0),
@@ -125,13 +132,15 @@ def train(config: TrainConfig) -> None:
     step, state = start(config, mesh)
     datasets = find_datasets(config.records_dir, select_sensors(config.sensors), config.data)
     batches = iter(training_batches(datasets, config))
+    records = {dataset.name: len(dataset.records("train")) for dataset in datasets}
     save_config(config)
     with Checkpoints(config.workdir) as checkpoints:
         done = checkpoints.newest or 0
         if done:
             params, opt_state, position = checkpoints.restore(*state)
             state = TrainState(params, opt_state)
-            batches.set_state(position)
+            _check_records(position["records"], records)
+            batches.set_state(position["batches"])
         split = NamedSharding(mesh, PartitionSpec(DEVICES))
         with Log(config.workdir, done) as log, progress() as bars:
             bar = bars.add_task("training", total=config.steps, completed=done)
@@ -142,26 +151,31 @@ def train(config: TrainConfig) -> None:
                 log.write(number, loss=loss, gradient_norm=float(figures.gradient_norm))
                 bars.update(bar, completed=number, description=f"training, loss {loss:.3f}")
                 if number % config.save_every == 0 or number == config.steps:
-                    checkpoints.save(number, *state, batches.get_state())
+                    position = {"batches": batches.get_state(), "records": records}
+                    checkpoints.save(number, *state, position)
+
+
+def _check_records(before: dict[str, int], now: dict[str, int]) -> None:
+    """With other records than before the next batches would be others."""
+    if before != now:
+        raise ValueError(
+            f"the run was started on the records {before}, but there are {now} now: bring them "
+            "back, or start a run in another --workdir"
+        )
 
 
 def keep_freed_memory() -> None:
     """Let the C library keep what XLA frees in each step, for the next one.
 
-    By default glibc gives every large array back to the system at once, and clearing its pages
-    anew takes up to half of a step on a CPU. Elsewhere than with glibc nothing happens.
+    Holds for the whole process and cannot be undone. By default glibc gives every large array back
+    to the system at once, and clearing its pages anew takes up to half of a step on a CPU.
+    Elsewhere than with glibc nothing happens.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(M_ARENA_MAX, 1)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-# Of glibc's malloc.h.
-M_TRIM_THRESHOLD = -1
-M_MMAP_MAX = -4
-M_ARENA_MAX = -8
 
 
 def make_mesh(batch_size: int) -> Mesh:
@@ -185,7 +199,12 @@ def start(config: TrainConfig, mesh: Mesh) -> tuple[TrainStep, TrainState]:
     graphdef, params = nnx.split(CloudMasker(config.model, rngs=nnx.Rngs(config.seed)))
     state = TrainState(params, optimiser.init(params))
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
-    step = partial(train_step, graphdef=graphdef, optimiser=optimiser)
+    step = partial(
+        train_step,
+        graphdef=graphdef,
+        optimiser=optimiser,
+        shadow_weight=config.shadow_weight,
+    )
     return map_over_devices(step, mesh), state
 
 
@@ -197,5 +216,6 @@ def _finite(figures: StepFigures, step: int, batch: Batch) -> float:
     scenes = ", ".join(sorted(set(batch.scene_id.tolist())))
     raise NonFiniteLossError(
         f"the loss of step {step} is {loss}, its gradient's norm {figures.gradient_norm}; "
-        f"its batch holds the scenes {scenes}: look at their records, or lower --learning_rate"
+        f"its batch holds the scenes {scenes}: look at their records, or "
+        "lower --learning_rate in another --workdir"
     )

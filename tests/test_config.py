@@ -67,7 +67,7 @@ def test_no_run_is_told(tmp_path):
         ({"seed": -1}, "seed must be 0 or more"),
         ({"surface_share": 1.5}, "between 0 and 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"steps": 50, "warmup_steps": 50}, "fewer than steps"),
+        ({"warmup_share": -0.1}, "warmup_share must lie between 0 and 1"),
     ],
 )
 def test_contradictions_are_refused(settings, message):

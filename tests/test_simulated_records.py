@@ -60,7 +60,7 @@ def test_sensors_share_held_out_scenes_and_train_on_their_own(
     assert not scenes(one, "train") & scenes(other, "train")
 
 
-def test_what_is_built_stays_and_other_settings_build_anew(
+def test_what_is_built_stays_and_other_settings_are_refused(
     built: tuple[Path, list[Path]], tmp_path: Path
 ) -> None:
     data_dir, directories = built
@@ -68,10 +68,10 @@ def test_what_is_built_stays_and_other_settings_build_anew(
     before = file.stat().st_mtime_ns
     build(data_dir, [LANDSAT8], 2, 1, 1, patch_size=32, seed=1)
     assert file.stat().st_mtime_ns == before
-    small = build(tmp_path, [SENSORS["cbers4_pan"]], 1, 0, 1, patch_size=16)
-    again = build(tmp_path, [SENSORS["cbers4_pan"]], 2, 0, 1, patch_size=16)
-    assert small == again
-    assert len(read(again[0], "train")) == 2
+    (small,) = build(tmp_path, [SENSORS["cbers4_pan"]], 1, 0, 1, patch_size=16)
+    with pytest.raises(FileExistsError, match="simulated with other settings"):
+        build(tmp_path, [SENSORS["cbers4_pan"]], 2, 0, 1, patch_size=16)
+    assert len(read(small, "train")) == 1
 
 
 def test_half_written_data_sets_are_built_again(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.fake_records import fake_patch, write_fake_sensors, write_records
 ROOT = Path(__file__).parent.parent
 SENSORS = ("landsat5_tm", "sentinel2a_msi")
 TINY = TrainConfig(
-    sensors=SENSORS, data="real", steps=6, warmup_steps=1, save_every=2, batch_size=8,
+    sensors=SENSORS, data="real", steps=6, save_every=2, batch_size=8,
     patch_size=16, band_slots=(4,), model=ModelConfig(features=(8, 8), descriptor_size=8),
 )  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_one_device_equals_eight(data_dir, tmp_path):
 def test_it_learns_and_reports(data_dir, tmp_path, capsys):
     """After a minute's worth of tiny steps clouds of both sensors are found on held-out scenes."""
     config = dataclasses.replace(
-        TINY, workdir=tmp_path / "run", data_dir=data_dir, steps=80, warmup_steps=5, save_every=80,
+        TINY, workdir=tmp_path / "run", data_dir=data_dir, steps=80, save_every=80,
         learning_rate=1e-2,
     )  # fmt: skip
     train(config)

@@ -39,8 +39,9 @@ def build(
 ) -> list[Path]:
     """Simulates scenes of each sensor into `<data_dir>/simulated/<sensor>/<version>`.
 
-    A data set that is there with the same settings is left as it is; one with others is made
-    anew. A data set appears when it is complete: what a stopped run leaves is never taken for one.
+    A data set that is there with the same settings is left as it is; one with others, which may
+    be in use, is refused. A data set appears when it is complete: what a stopped run leaves is
+    never taken for one.
 
     Args:
         data_dir: where data sets lie.
@@ -56,6 +57,7 @@ def build(
 
     Raises:
         ValueError: a count, the patch size or the seed cannot be used.
+        FileExistsError: a data set is there with other settings.
     """
     counts: dict[str, int] = dict(zip(SPLITS, (train, validation, test), strict=True))
     _check(counts, patch_size, seed)
@@ -63,11 +65,16 @@ def build(
     directories = [
         Path(data_dir) / "simulated" / sensor.name / f"{Builder.VERSION}" for sensor in sensors
     ]
-    missing = [
-        (sensor, setting, directory)
-        for sensor, setting, directory in zip(sensors, settings, directories, strict=True)
-        if _built_settings(directory) != setting
-    ]
+    missing = []
+    for sensor, setting, directory in zip(sensors, settings, directories, strict=True):
+        there = _built_settings(directory)
+        if there is None:
+            missing.append((sensor, setting, directory))
+        elif there != setting:
+            raise FileExistsError(
+                f"{directory} was simulated with other settings: remove it, or choose another "
+                "data_dir"
+            )
     if missing:
         total = len(missing) * sum(counts.values())
         with _progress(total) as advance, _pool() as pool:
@@ -77,7 +84,7 @@ def build(
                 config = SimulatedConfig(
                     name=sensor.name, sensor=sensor.name, settings=setting, splits=splits
                 )
-                # Other settings, or what a killed run left under TFDS's name for unfinished work.
+                # What a killed run left under TFDS's name for unfinished work.
                 for old in (directory, *directory.parent.glob(f"incomplete.*_{directory.name}")):
                     shutil.rmtree(old, ignore_errors=True)
                 with quiet_tfds():
@@ -146,13 +153,15 @@ def _record(scene: int, sensor: Sensor, patch_size: int) -> dict[str, Any]:
 
 @contextmanager
 def _pool() -> Iterator[Pool]:
-    """One process for each processor, each with one thread of linear algebra."""
+    """A process for each processor that this one may use, each with one thread of algebra."""
     # Spawned, not forked: a fork of a process in which JAX runs can hang.
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone tells.
+    processors = len(affinity(0)) if affinity else os.cpu_count()
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))
     try:
-        pool = multiprocessing.get_context("spawn").Pool(os.cpu_count())
+        pool = multiprocessing.get_context("spawn").Pool(processors)
     finally:
         for name, value in before.items():
             if value is None:
