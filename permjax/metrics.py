@@ -63,14 +63,17 @@ class MaskCounts:
         return MaskCounts(self.cloud + other.cloud, self.shadow + other.shadow)
 
     def scores(self) -> dict[str, float]:
-        """The figures of the metrics table, by name; NaN where undefined."""
+        """The figures of the metrics table, by name; NaN where undefined.
+
+        Shadow has no F1 where none is labelled: labels of cloud alone cannot test it.
+        """
         return {
             "accuracy": self.cloud.accuracy,
             "f1": self.cloud.f1,
             "precision": self.cloud.precision,
             "recall": self.cloud.recall,
             "iou": self.cloud.iou,
-            "shadow_f1": self.shadow.f1,
+            "shadow_f1": self.shadow.f1 if self.shadow.tp + self.shadow.fn else float("nan"),
         }
 
 

@@ -105,7 +105,7 @@ def draw_examples(path: Path, examples: Sequence[Example]) -> None:
 
 
 UNKNOWN_COLOUR = (128, 128, 128)
-NARROWEST_TABLE = 105
+NARROWEST_TABLE = 115
 """Characters that the longest names of records need; narrower terminals wrap lines."""
 
 

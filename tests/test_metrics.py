@@ -43,6 +43,8 @@ def test_pixels_without_data_are_not_counted():
 def test_nothing_to_score_is_nan_and_not_zero():
     assert all(math.isnan(score) for score in MaskCounts().scores().values())
     assert math.isnan(Counts(tn=9).f1)
+    without_shadow = MaskCounts(cloud=Counts(tp=1), shadow=Counts(fp=3, tn=5))
+    assert math.isnan(without_shadow.scores()["shadow_f1"])
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 15)), min_size=2, max_size=30))

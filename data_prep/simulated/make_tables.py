@@ -215,7 +215,7 @@ def solar_irradiance() -> np.ndarray:
 
 def responses() -> dict[str, np.ndarray]:
     """Measured spectral responses [bands, W] of each instrument that pyrsr knows."""
-    folder = Path(pyrsr.__file__).parent / "data"
+    folder = Path(str(pyrsr.__file__)).parent / "data"
     tables: dict[str, list[np.ndarray]] = {}
     for path in sorted(folder.glob("*/*/band_*")):
         nm, value = np.loadtxt(path, skiprows=1).T[:2]
