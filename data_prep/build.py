@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from data_prep.packing import pack
 from data_prep.patches import SPLITS
+from data_prep.sources import NAMES, data_set
 from permjax.sensors import Sensor, select_sensors
 
 
@@ -23,6 +26,9 @@ class Command:
     title: str
     arguments: Callable[[ArgumentParser], None]
     build: Callable[[Namespace], list[Path]]
+    patch_size: int = 128
+    facts: tuple[str, str, str, str, str] = ("any", "", "nothing", "", "")
+    """For the list: sensor, scenes, download, licence, where from."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.list:
-        for command in COMMANDS:
-            print(f"{command.name:16}{command.title}")
+        _list()
         return 0
     if options.command is None:
         parser.error("name a data set; --list shows them")
@@ -42,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped: the data set that was being written is not kept", file=sys.stderr)
+        print("stopped: the same command goes on, or begins anew", file=sys.stderr)
         return 1
     _report(built, time.perf_counter() - start)
     return 0
@@ -50,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m data_prep.build", description=__doc__)
-    parser.add_argument("--list", action="store_true", help="show the names and stop")
+    parser.add_argument("--list", action="store_true", help="show what there is and stop")
     parser.set_defaults(command=None)
     names = parser.add_subparsers(metavar="NAME", title="data sets")
     for command in COMMANDS:
@@ -58,10 +63,23 @@ def _parser() -> ArgumentParser:
         own.set_defaults(command=command)
         own.add_argument("--data_dir", type=Path, required=True, help="where data sets lie")
         own.add_argument(
-            "--patch_size", type=_positive, default=128, help="side of a patch in pixels (128)"
+            "--patch_size",
+            type=_positive,
+            default=command.patch_size,
+            help=f"side of a patch in pixels ({command.patch_size})",
         )
         command.arguments(own)
     return parser
+
+
+def _list() -> None:
+    """Prints a row for each data set."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("name", "sensor", "scenes", "download", "licence", "where from"):
+        table.add_column(column, no_wrap=True)
+    for command in COMMANDS:
+        table.add_row(command.name, *command.facts)
+    Console(width=max(Console().width, WIDEST_LIST)).print(table)
 
 
 def _simulated_arguments(parser: ArgumentParser) -> None:
@@ -120,7 +138,42 @@ def _build_folder(options: Namespace) -> list[Path]:
     )
 
 
+def _source_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--source", type=Path, required=True, help="folder or archive that was downloaded"
+    )
+    parser.add_argument(
+        "--stride", type=_positive, help="pixels from one patch to the next (the patch size)"
+    )
+    parser.add_argument(
+        "--keep_going",
+        action="store_true",
+        help="leave scenes out that cannot be used and list them at the end",
+    )
+
+
+def _build_source(options: Namespace) -> list[Path]:
+    return pack(
+        data_set(options.command.name),
+        options.source,
+        options.data_dir,
+        patch_size=options.patch_size,
+        stride=options.stride,
+        keep_going=options.keep_going,
+    )
+
+
+def _source_command(name: str) -> Command:
+    it = data_set(name)
+    facts = (it.sensor, str(it.scene_count), it.download, it.licence, it.where)
+    return Command(name, it.title, _source_arguments, _build_source, patch_size=256, facts=facts)
+
+
+WIDEST_LIST: Final = 130
+"""Characters of the longest row; narrower terminals wrap it."""
+
 COMMANDS: Final = (
+    *(_source_command(name) for name in NAMES),
     Command(
         "simulated",
         "scenes made by physics, for any sensors",

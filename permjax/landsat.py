@@ -15,7 +15,8 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
-from permjax.radiometry import brightness_temperature, linear, toa_reflectance
+from permjax.mtl import Mtl, toa_values
+from permjax.radiometry import linear
 from permjax.rasters import Channel, PhysicalValues, Scene, open_raster
 from permjax.sensors import SENSORS
 
@@ -23,31 +24,6 @@ _SENSORS: Final = {"LANDSAT_8": "landsat8_oli_tirs", "LANDSAT_9": "landsat9_oli_
 
 _PANCHROMATIC: Final = "B8"
 """Left out: it lies on a 15 m grid, and what it sees bands 2 to 4 see at 30 m."""
-
-
-class _Mtl(dict[str, str]):
-    """The entries of an MTL file, read flat: of two with one name, the first.
-
-    Group names differ between collections, entry names do not. A level 2 file repeats the factors
-    of the level 1 product that it was made from, under the same names, after its own.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, separator, value = line.partition("=")
-            if separator:
-                self.setdefault(name.strip(), value.strip().strip('"'))
-
-    def __missing__(self, name: str) -> str:
-        raise ValueError(f"{self.path}: has no {name}; the file is cut short or not a Landsat MTL")
-
-    def number(self, name: str) -> float:
-        value = self[name]
-        try:
-            return float(value)
-        except ValueError:
-            raise ValueError(f"{self.path}: {name} = {value} is not a number") from None
 
 
 def open_landsat(folder: Path, opening: ExitStack) -> Scene:
@@ -62,14 +38,14 @@ def open_landsat(folder: Path, opening: ExitStack) -> Scene:
         ValueError: the product is of another satellite, or its MTL or a band does not fit.
         OSError: a file is damaged.
     """
-    mtl = _Mtl(_mtl_path(folder))
+    mtl = Mtl(_mtl_path(folder))
     if mtl["SPACECRAFT_ID"] not in _SENSORS:
         known = " and ".join(_SENSORS)
         raise ValueError(f"{mtl.path}: {mtl['SPACECRAFT_ID']} is not read; {known} are")
     sensor = SENSORS[_SENSORS[mtl["SPACECRAFT_ID"]]]
     surface = mtl["PROCESSING_LEVEL"].startswith("L2")
     paths = _bands(folder, surface)
-    physical = _surface if surface else _toa
+    physical = _surface if surface else toa_values
     channels = [
         Channel(opening.enter_context(open_raster(path)), 1, 0, physical(mtl, name))
         for name, path in paths.items()
@@ -124,25 +100,7 @@ def _check_shapes(datasets: Sequence[DatasetReader]) -> None:
             )
 
 
-def _toa(mtl: _Mtl, band: str) -> PhysicalValues:
-    number = band.removeprefix("B")
-    if f"K1_CONSTANT_BAND_{number}" in mtl:
-        return partial(
-            brightness_temperature,
-            mult=mtl.number(f"RADIANCE_MULT_BAND_{number}"),
-            add=mtl.number(f"RADIANCE_ADD_BAND_{number}"),
-            k1=mtl.number(f"K1_CONSTANT_BAND_{number}"),
-            k2=mtl.number(f"K2_CONSTANT_BAND_{number}"),
-        )
-    return partial(
-        toa_reflectance,
-        mult=mtl.number(f"REFLECTANCE_MULT_BAND_{number}"),
-        add=mtl.number(f"REFLECTANCE_ADD_BAND_{number}"),
-        sun_elevation_deg=mtl.number("SUN_ELEVATION"),
-    )
-
-
-def _surface(mtl: _Mtl, band: str) -> PhysicalValues:
+def _surface(mtl: Mtl, band: str) -> PhysicalValues:
     quantity = "TEMPERATURE" if f"TEMPERATURE_MULT_BAND_ST_{band}" in mtl else "REFLECTANCE"
     key = f"ST_{band}" if quantity == "TEMPERATURE" else band.removeprefix("B")
     return partial(
@@ -152,7 +110,7 @@ def _surface(mtl: _Mtl, band: str) -> PhysicalValues:
     )
 
 
-def _grid(mtl: _Mtl, dataset: DatasetReader) -> tuple[CRS | None, Affine]:
+def _grid(mtl: Mtl, dataset: DatasetReader) -> tuple[CRS | None, Affine]:
     """Where the pixels lie: by the file, else by the MTL if it is of the same size and in UTM.
 
     The corners in an MTL are centres of pixels, and Landsat counts northings in UTM north

@@ -74,6 +74,72 @@ def brightness_temperature(
     return np.where(radiance > 0, kelvin, np.float32(np.nan))
 
 
+def range_factors(
+    least: float, most: float, least_dn: float, most_dn: float
+) -> tuple[float, float]:
+    """Factors `mult` and `add` of radiance that is given as a range of digital numbers.
+
+    The form of Landsat MTLs until 2012: `L = (LMAX - LMIN) / (QCALMAX - QCALMIN) x (dn - QCALMIN) +
+    LMIN` (Chander et al. 2009, doi:10.1016/j.rse.2009.01.007, equation 1).
+
+    Args:
+        least: LMIN, radiance of `least_dn`, W m-2 sr-1 um-1.
+        most: LMAX, radiance of `most_dn`, in the same unit.
+        least_dn: QCALMIN.
+        most_dn: QCALMAX.
+
+    Raises:
+        ValueError: the range is empty or upside down.
+    """
+    if not (least < most and least_dn < most_dn):
+        raise ValueError(
+            f"radiance from {least:g} to {most:g} for digital numbers from {least_dn:g} to "
+            f"{most_dn:g} is no range"
+        )
+    mult = (most - least) / (most_dn - least_dn)
+    return mult, least - mult * least_dn
+
+
+def reflectance_factors(
+    mult: float, add: float, irradiance: float, distance_au: float
+) -> tuple[float, float]:
+    """Factors of reflectance for `toa_reflectance` from those of radiance: times `pi d^2 / ESUN`.
+
+    With them `toa_reflectance` gives `pi L d^2 / (ESUN sin(sun elevation))` (Chander et al. 2009,
+    equation 2).
+
+    Args:
+        mult: radiance per digital number, W m-2 sr-1 um-1.
+        add: radiance of digital number 0, in the same unit.
+        irradiance: ESUN, the band's mean of sunlight at 1 au, W m-2 um-1.
+        distance_au: Earth-Sun distance d in astronomical units.
+
+    Raises:
+        ValueError: irradiance or distance is not positive.
+    """
+    if not (irradiance > 0 and distance_au > 0):
+        raise ValueError(f"irradiance {irradiance} and distance {distance_au} must be positive")
+    factor = np.pi * distance_au**2 / irradiance
+    return mult * factor, add * factor
+
+
+def earth_sun_distance_au(day_of_year: int) -> float:
+    """Earth-Sun distance in astronomical units on a day of the year, 1 = 1 January.
+
+    The series of Spencer 1971 (Fourier series representation of the position of the sun, Search
+    2(5), 172) for 1 / d^2, right to 0.0001.
+
+    Raises:
+        ValueError: there is no such day.
+    """
+    if not 1 <= day_of_year <= 366:
+        raise ValueError(f"day of the year is {day_of_year}: give 1 to 366")
+    angle = 2 * np.pi * (day_of_year - 1) / 365
+    inverse_square = 1.000110 + 0.034221 * np.cos(angle) + 0.001280 * np.sin(angle)
+    inverse_square += 0.000719 * np.cos(2 * angle) + 0.000077 * np.sin(2 * angle)
+    return float(inverse_square**-0.5)
+
+
 def quantise(
     image: NDArray, kind: ArrayLike
 ) -> tuple[NDArray[np.uint16], NDArray[np.float32], NDArray[np.float32]]:

@@ -1,0 +1,57 @@
+"""Label files as they come, codes that must be known; and labels in words."""
+
+from collections.abc import Container
+
+import numpy as np
+from rasterio.io import DatasetReader
+
+from permjax.classes import CloudClass
+from permjax.rasters import read_dn
+
+_ROWS = 512
+
+
+def check_size(file: DatasetReader, image: DatasetReader) -> None:
+    """Refuses a file that is not on the grid of another.
+
+    Raises:
+        ValueError: their sizes differ; the message names both files.
+    """
+    if file.shape != image.shape:
+        raise ValueError(
+            f"{file.name}: has {file.height} x {file.width} pixels, but {image.name} has "
+            f"{image.height} x {image.width}"
+        )
+
+
+def scan_codes(label: DatasetReader, known: Container[int]) -> set[int]:
+    """The codes that a label file uses, read in strips.
+
+    Args:
+        label: a file of one band of uint8.
+        known: the codes that the data set has.
+
+    Raises:
+        ValueError: it is of another type, or holds another code; the message names the file.
+        OSError: it is damaged.
+    """
+    if label.count != 1 or label.dtypes[0] != "uint8":
+        raise ValueError(
+            f"{label.name}: must be one uint8 band of codes, not {label.count} of {label.dtypes[0]}"
+        )
+    used = np.zeros(256, bool)
+    for row in range(0, label.height, _ROWS):
+        rows = slice(row, min(row + _ROWS, label.height))
+        used[read_dn(label, 1, (rows, slice(0, label.width)))] = True
+    codes = set(np.flatnonzero(used).tolist())
+    unknown = sorted(code for code in codes if code not in known)
+    if unknown:
+        raise ValueError(
+            f"{label.name}: holds the codes {unknown}, which the data set does not have"
+        )
+    return codes
+
+
+def label_title(label: int) -> str:
+    """A label for people: `clear or cloud shadow`; `unlabelled` for none."""
+    return " or ".join(c.title for c in CloudClass if label & c.bit) or "unlabelled"

@@ -1,0 +1,85 @@
+"""The MTL file of a Landsat product: its entries, and the factors of a band.
+
+Names of entries are those of the USGS data format control books (LSDS-1822, LSDS-1328); they are
+the same before the collections and in Collections 1 and 2, while names of groups differ.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from permjax.radiometry import brightness_temperature, toa_reflectance
+from permjax.rasters import PhysicalValues
+
+
+class Mtl(dict[str, str]):
+    """The entries of an MTL file, read flat: of two with one name, the first.
+
+    Group names differ between collections, entry names do not. A level 2 file repeats the factors
+    of the level 1 product that it was made from, under the same names, after its own.
+
+    Raises:
+        ValueError: on reading an entry that is not there; the message names file and entry.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, separator, value = line.partition("=")
+            if separator:
+                self.setdefault(name.strip(), value.strip().strip('"'))
+
+    def __missing__(self, name: str) -> str:
+        raise ValueError(f"{self.path}: has no {name}; the file is cut short or not a Landsat MTL")
+
+    def number(self, name: str) -> float:
+        """The entry as a number.
+
+        Raises:
+            ValueError: it is not there or is none.
+        """
+        value = self[name]
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError(f"{self.path}: {name} = {value} is not a number") from None
+
+    def sun_elevation_deg(self) -> float:
+        """The sun's elevation at the scene's centre, degrees.
+
+        Raises:
+            ValueError: it is not there, or not above the horizon.
+        """
+        elevation = self.number("SUN_ELEVATION")
+        if not 0 < elevation <= 90:
+            raise ValueError(
+                f"{self.path}: SUN_ELEVATION = {elevation:g}, but reflectance needs the sun above "
+                "the horizon, between 0 and 90 degrees"
+            )
+        return elevation
+
+
+def toa_values(mtl: Mtl, band: str) -> PhysicalValues:
+    """Reflectance or kelvin of a band of a level 1 product by the factors in its MTL.
+
+    Args:
+        mtl: of the product.
+        band: such as "B4"; a band whose thermal constants the MTL has is a thermal one.
+
+    Raises:
+        ValueError: a factor is missing or no number.
+    """
+    number = band.removeprefix("B")
+    if f"K1_CONSTANT_BAND_{number}" in mtl:
+        return partial(
+            brightness_temperature,
+            mult=mtl.number(f"RADIANCE_MULT_BAND_{number}"),
+            add=mtl.number(f"RADIANCE_ADD_BAND_{number}"),
+            k1=mtl.number(f"K1_CONSTANT_BAND_{number}"),
+            k2=mtl.number(f"K2_CONSTANT_BAND_{number}"),
+        )
+    return partial(
+        toa_reflectance,
+        mult=mtl.number(f"REFLECTANCE_MULT_BAND_{number}"),
+        add=mtl.number(f"REFLECTANCE_ADD_BAND_{number}"),
+        sun_elevation_deg=mtl.sun_elevation_deg(),
+    )
