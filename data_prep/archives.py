@@ -71,6 +71,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._members: dict[str, tarfile.TarInfo] = {}
         self._open: zipfile.ZipFile | tarfile.TarFile | None = None
 
     def __del__(self) -> None:
@@ -89,7 +90,7 @@ class Archive:
             if isinstance(archive, zipfile.ZipFile):
                 found = ((i.filename, i.file_size) for i in archive.infolist() if not i.is_dir())
             else:
-                found = ((i.name, i.size) for i in archive if i.isfile())
+                found = self._tar_files(archive)
             for name, size_bytes in found:
                 yield SourceFile(name, self.path, size_bytes, self)
 
@@ -109,13 +110,18 @@ class Archive:
 
     def _member(self, name: str) -> IO[bytes]:
         archive = self._opened()
-        packed = (
-            archive.open(name)
-            if isinstance(archive, zipfile.ZipFile)
-            else archive.extractfile(name)
-        )
+        if isinstance(archive, zipfile.ZipFile):
+            return archive.open(name)
+        # Not by name: tarfile would then list the archive to its end, which may be cut off.
+        packed = archive.extractfile(self._members[name])
         assert packed is not None, name  # Only regular files are listed.
         return packed
+
+    def _tar_files(self, archive: tarfile.TarFile) -> Iterator[tuple[str, int]]:
+        for member in archive:
+            if member.isfile():
+                self._members[member.name] = member
+                yield member.name, member.size
 
     def _opened(self) -> zipfile.ZipFile | tarfile.TarFile:
         if self._open is None:

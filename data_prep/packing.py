@@ -200,7 +200,7 @@ class _Packer:
 
     def _write_scenes(self, part: Part, outcome: Outcome) -> None:
         path = self._work.path(part)
-        unfinished = path.with_name(f"{path.name}.unfinished")
+        unfinished = path.with_name(f"{path.name}.part")
         # A record a group, as TFDS writes them: each is read by itself.
         writer = ArrayRecordWriter(str(unfinished), "group_size:1")
         try:

@@ -67,12 +67,15 @@ class SceneProgress:
         """What is true of which scenes and not seen in the records."""
         for note, scenes in notes.items():
             named = ", ".join(scenes[:MOST_NAMED]) + (", ..." if scenes[MOST_NAMED:] else "")
-            self._bar.console.print(f"{note} ({len(scenes)} scenes: {named})", markup=False)
+            text = f"{note} (scenes: {len(scenes)}, {named})"
+            self._bar.console.print(text, markup=False, soft_wrap=True)
 
     def list_left_out(self, reasons: Sequence[str]) -> None:
         """What `keep_going` left out, at the end."""
         for reason in reasons:
-            self._bar.console.print(f"left out: {reason}", style="red", markup=False)
+            self._bar.console.print(
+                f"left out: {reason}", style="red", markup=False, soft_wrap=True
+            )
 
     def _show(self, done_bytes: float) -> None:
         elapsed = time.perf_counter() - self._start

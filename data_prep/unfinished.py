@@ -109,7 +109,7 @@ class Work:
             raise
 
     def _tidy(self) -> None:
-        for file in self.root.rglob("*.unfinished"):
+        for file in self.root.rglob("*.part"):
             file.unlink()
         if not self.journal.exists() or not any(self.journal.iterdir()):
             shutil.rmtree(self.root, ignore_errors=True)
@@ -166,7 +166,10 @@ class Work:
             )
         in_order = sorted(parts, key=lambda part: part.index)
         lengths = {s: [outcomes[p].patches for p in in_order if p.split == s] for s in SPLITS}
-        write_info(builder, directory, {s: lengths[s] for s in SPLITS if lengths[s]})
+        for part in in_order:
+            if not any(lengths[part.split]):  # A split without records is not there.
+                self.path(part).unlink(missing_ok=True)
+        write_info(builder, directory, {s: lengths[s] for s in SPLITS if any(lengths[s])})
 
 
 def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -202,6 +205,6 @@ def _difference(plan: dict[str, Any] | None, asked: dict[str, Any]) -> str:
 
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     """Writes JSON that is never there in part."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished = path.with_name(f"{path.name}.part")
     unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
     unfinished.replace(path)

@@ -155,10 +155,10 @@ def _open_loose(scene_id: str, files: list[SourceFile]) -> Iterator[OpenScene]:
 @contextmanager
 def _open_packed(scene_id: str, archive: Path) -> Iterator[OpenScene]:
     with unpacked(archive) as files:
-        paths = [f.path for f in files if _is_read(f) and f.basename.upper().startswith(scene_id)]
-        if not paths:
+        own = [f for f in files if _is_read(f) and f.basename.upper().startswith(scene_id)]
+        if not own:
             raise ValueError(f"{archive}: holds no file of the scene {scene_id}")
-        with _open(scene_id, _parts(paths)) as opened:
+        with _open_loose(scene_id, own) as opened:
             yield opened
 
 
