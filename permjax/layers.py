@@ -3,9 +3,7 @@
 Axes: H height, W width, N bands, D descriptor components, F features; `...` any leading axes.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +11,9 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
+from permjax.pairs import Activation, Padding, Window, pair_convolution, phases
+
 Array = jax.Array | np.ndarray
-Activation = Callable[[jax.Array], jax.Array]
-Padding = Literal["SAME", "VALID"]
 
 
 class PairwiseBandConv(nnx.Module):
@@ -107,17 +105,9 @@ class PairwiseBandConv(nnx.Module):
             self.kernel[...].astype(dtype),
             self.descriptor_kernel[...],
             self.bias[...],
-            Window(self.strides, self.padding, self.activation),
+            Window(self.kernel.shape[0], self.strides, self.padding, self.activation),
         )
         return y.astype(dtype).reshape(*leading, *y.shape[1:])
-
-
-class Window(NamedTuple):
-    """How the kernel moves, and the function of each pair."""
-
-    strides: int
-    padding: Padding
-    activation: Activation
 
 
 def reference(
@@ -138,7 +128,7 @@ def reference(
         kernel: K, `[k, k, 2, F]`.
         descriptor_kernel: W, `[2, D, F]`.
         bias: b, `[F]`.
-        window: strides, padding and phi.
+        window: size, strides, padding and phi.
 
     Returns:
         `[B, H', W', F]`.
@@ -151,6 +141,7 @@ def reference(
             (window.strides, window.strides),
             window.padding,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision="highest",
         )
         y_descriptors = descriptors[:, i] @ descriptor_kernel[0]
         y_descriptors += descriptors[:, j] @ descriptor_kernel[1]
@@ -174,112 +165,10 @@ def factored(
     """The same as `reference`, with each half of the kernel applied once a band.
 
     `K * [x_i, x_j] + W [d_i, d_j] + b = (K_1 * x_i + W_1 d_i + b) + (K_2 * x_j + W_2 d_j)`.
-    On a CPU pixels are taken in blocks whose features stay in the cache, one after another.
     """
-    k, features = kernel.shape[0], kernel.shape[-1]
-    halves = jnp.moveaxis(kernel, 2, -2).reshape(k * k, 2 * features)
-    biases = jnp.einsum("bnd,pdf->bnpf", descriptors, descriptor_kernel).at[:, :, 0].add(bias)
-    biases = biases.reshape(*weights.shape, 2 * features)
-
-    def of_pixels(part: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        around, biases, weights = part  # [N, P, k k], [N, 2 F], [N]
-        both = [x @ halves + c.astype(x.dtype) for x, c in zip(around, biases, strict=True)]
-        first, second = [y[:, :features] for y in both], [y[:, features:] for y in both]
-        # Without the barrier XLA recomputes the band features inside the sum over pairs.
-        return pair_sum(*lax.optimization_barrier((first, second)), weights, window.activation)
-
-    bands = [neighbourhoods(image[..., n], k, window) for n in range(image.shape[-1])]
-    around = jnp.stack(bands, axis=1)  # [B, N, H', W', k k]
-    b, n, height, width, _ = around.shape
-    around = around.reshape(b, n, height * width, k * k)
-    if jax.default_backend() != "cpu":
-        y = jax.vmap(jax.checkpoint(of_pixels))((around, biases, weights))
-        return y.reshape(b, height, width, features)
-    count = -(-height * width // PIXELS_IN_CACHE)
-    size = -(-height * width // count)
-    around = jnp.pad(around, ((0, 0), (0, 0), (0, count * size - height * width), (0, 0)))
-    blocks = jnp.moveaxis(around.reshape(b, n, count, size, k * k), 2, 1)
-    each_block = (part.repeat(count, axis=0) for part in (biases, weights))
-    parts = (blocks.reshape(-1, n, size, k * k), *each_block)
-    y = lax.map(jax.checkpoint(of_pixels), parts).reshape(b, count * size, features)
-    return y[:, : height * width].reshape(b, height, width, features)
-
-
-PIXELS_IN_CACHE = 512
-"""Pixels of a block: 13 bands of 2 x 32 float32 features are 1.7 MB, the cache of a core."""
-
-
-def neighbourhoods(band: jax.Array, k: int, window: Window) -> jax.Array:
-    """The k x k pixels around each output pixel: `[B, H, W]` to `[B, H', W', k k]`.
-
-    A convolution of one channel is slow in XLA on a CPU; a matrix product with this is not.
-    """
-    s = window.strides
-    pads = lax.padtype_to_pads(band.shape[1:], (k, k), (s, s), window.padding)
-    band = jnp.pad(band, [(0, 0), *pads])
-    height, width = (size - k + 1 for size in band.shape[1:])
-    views = [band[:, y : y + height : s, x : x + width : s] for y in range(k) for x in range(k)]
-    return jnp.stack(views, axis=-1)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-def pair_sum(
-    first: list[jax.Array], second: list[jax.Array], weights: jax.Array, activation: Activation
-) -> jax.Array:
-    """`sum over i, j of w_i w_j phi(first_i + second_j)`, one row of pairs at a time.
-
-    The backward pass goes over the pairs again, so memory grows with N and not with its square.
-    No gradient reaches the weights, which are validity flags.
-
-    Args:
-        first: N arrays `[..., F]`.
-        second: likewise.
-        weights: `[N]`.
-        activation: phi.
-
-    Returns:
-        `[..., F]`, summed in float32 at least.
-    """
-    return _row_sums(first, second, weights, activation).sum(0).astype(first[0].dtype)
-
-
-def _pair_sum_forward(
-    first: list[jax.Array], second: list[jax.Array], weights: jax.Array, activation: Activation
-) -> tuple[jax.Array, tuple[list[jax.Array], list[jax.Array], jax.Array]]:
-    return pair_sum(first, second, weights, activation), (first, second, weights)
-
-
-def _pair_sum_backward(
-    activation: Activation,
-    saved: tuple[list[jax.Array], list[jax.Array], jax.Array],
-    cotangent: jax.Array,
-) -> tuple[list[jax.Array], list[jax.Array], None]:
-    """With `phi'` in the place of `phi` the row sums are the gradients of `first_i`."""
-    # Without the barrier XLA recomputes the cotangent in every row.
-    first, second, weights = saved
-    first, second, cotangent = lax.optimization_barrier((first, second, cotangent))
-
-    def slope(x: jax.Array) -> jax.Array:
-        return jax.jvp(activation, (x,), (jnp.ones_like(x),))[1]
-
-    def gradients(of: list[jax.Array], others: list[jax.Array]) -> list[jax.Array]:
-        return list((_row_sums(of, others, weights, slope) * cotangent).astype(cotangent.dtype))
-
-    return gradients(first, second), gradients(second, first), None
-
-
-pair_sum.defvjp(_pair_sum_forward, _pair_sum_backward)
-
-
-def _row_sums(
-    rows: list[jax.Array], others: list[jax.Array], weights: jax.Array, function: Activation
-) -> jax.Array:
-    """`w_i * sum over j of w_j function(row_i + other_j)` for each i: `[N, ..., F]`."""
-    accumulator = jnp.promote_types(rows[0].dtype, jnp.float32)
-
-    def row_sum(row: tuple[jax.Array, jax.Array]) -> jax.Array:
-        y, w = row
-        terms = (v * function(y + x) for x, v in zip(others, weights, strict=True))
-        return w * sum(terms, start=jnp.zeros((), accumulator))
-
-    return lax.map(row_sum, (jnp.stack(rows), weights))
+    exact = jnp.promote_types(image.dtype, jnp.float32)
+    halves = jnp.moveaxis(kernel, 2, 0).reshape(2, window.size**2, -1)
+    biases = jnp.einsum("bnd,pdf->bpnf", descriptors, descriptor_kernel, precision="highest")
+    biases = biases.at[:, 0].add(bias)
+    x = phases(image, window).astype(exact)
+    return pair_convolution(x, halves.astype(exact), biases, weights.astype(exact), window)

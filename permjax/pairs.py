@@ -1,0 +1,279 @@
+"""The sum over all pairs of bands without the pairs: what makes `PairwiseBandConv` cheap.
+
+Axes: B images, N bands, S phases (the pixels of a square of strides x strides), H W pixels, F
+features, P pixels of a block, k side of the kernel. Pixels come last: one instruction then works
+on neighbouring pixels, and a feature is one number for all of them.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Activation = Callable[[jax.Array], jax.Array]
+Padding = Literal["SAME", "VALID"]
+
+UNROLLED_BANDS = 16
+"""Up to so many bands the sum over pairs is one kernel from pixels to output, N^2 terms long.
+
+From here on registers do not hold the bands, and compiling N^2 terms takes longer than they save.
+"""
+
+CACHE_BYTES = 2**21
+"""What the band features of a block may take on a CPU: the second-level cache of a core or two."""
+
+ACCELERATOR_BYTES = 2**29
+"""The same on an accelerator, which wants much work at once: a small part of its memory."""
+
+BLOCK_COLUMNS = 65
+"""Columns of a block on a CPU: with a power of two all bands would fall on the same cache lines."""
+
+
+class Window(NamedTuple):
+    """How the kernel moves, and the function of each pair."""
+
+    size: int
+    strides: int
+    padding: Padding
+    activation: Activation
+
+    @property
+    def halo(self) -> int:
+        """Rows and columns of phases that a block needs beyond its own."""
+        return (self.size - 1) // self.strides
+
+
+def phases(image: jax.Array, window: Window) -> jax.Array:
+    """The padded image, bands first, sorted by the place of a pixel within a stride.
+
+    A view of it for one element of the kernel is then a plain slice, whatever the stride.
+
+    Args:
+        image: `[B, H, W, N]`.
+        window: size, strides and padding.
+
+    Returns:
+        `[B, N, S, H' + halo, W' + halo]` for an output of H' x W' pixels.
+    """
+    s = window.strides
+    sizes = image.shape[1:3]
+    pads = lax.padtype_to_pads(sizes, (window.size,) * 2, (s, s), window.padding)
+    output = [(size + sum(pad) - window.size) // s + 1 for size, pad in zip(sizes, pads)]
+    height, width = (size + window.halo for size in output)
+    # Beyond what padding asks for, phases are filled up, or rows that no window reaches left out.
+    ends = (height * s, width * s)
+    config = [
+        (low, end - low - size, 0) for (low, _), end, size in zip(pads, ends, sizes, strict=True)
+    ]
+    image = lax.pad(image, jnp.zeros((), image.dtype), [(0, 0, 0), *config, (0, 0, 0)])
+    image = image.reshape(image.shape[0], height, s, width, s, -1)
+    return image.transpose(0, 5, 2, 4, 1, 3).reshape(image.shape[0], -1, s * s, height, width)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def pair_convolution(
+    x: jax.Array, kernel: jax.Array, biases: jax.Array, weights: jax.Array, window: Window
+) -> jax.Array:
+    """`sum over i, j of w_i w_j phi(K_1 * x_i + c_1i + K_2 * x_j + c_2j)`.
+
+    Both halves of the kernel are applied once a band, and no array of pairs is ever made: memory
+    grows with N, forward and backward, where the band features are computed again. No gradient
+    reaches the weights, which are validity flags.
+
+    Args:
+        x: `[B, N, S, H' + halo, W' + halo]`, finite, as `phases` makes it.
+        kernel: `[2, k k, F]`, K_1 and K_2.
+        biases: `[B, 2, N, F]`, c_1 and c_2.
+        weights: `[B, N]`.
+        window: size, strides and phi.
+
+    Returns:
+        `[B, H', W', F]`.
+    """
+    if x.shape[1] <= UNROLLED_BANDS:
+        return jnp.moveaxis(_unrolled(x, kernel, biases, weights, window), 1, -1)
+    blocks = Blocks(x, kernel.shape[-1], window.halo)
+
+    def of_block(part: tuple[jax.Array, ...]) -> jax.Array:
+        x, biases, weights = part
+        first, second = lax.optimization_barrier(_features(x, kernel, biases, window))
+        rows = row_sums(first, second, weights, window.activation)
+        return jnp.einsum("n,nfp->fp", weights, rows, precision="highest")
+
+    y = blocks.map(of_block, blocks.cut(x), blocks.repeat(biases), blocks.repeat(weights))
+    return blocks.join(y)
+
+
+def _forward(
+    x: jax.Array, kernel: jax.Array, biases: jax.Array, weights: jax.Array, window: Window
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    return pair_convolution(x, kernel, biases, weights, window), (x, kernel, biases, weights)
+
+
+def _backward(
+    window: Window, saved: tuple[jax.Array, ...], cotangent: jax.Array
+) -> tuple[jax.Array | None, ...]:
+    """With `phi'` in the place of `phi` the row sums are the gradients of the band features."""
+    x, kernel, biases, weights = saved
+    blocks = Blocks(x, kernel.shape[-1], window.halo)
+
+    def slope(x: jax.Array) -> jax.Array:
+        return jax.jvp(window.activation, (x,), (jnp.ones_like(x),))[1]
+
+    def of_block(part: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        x, biases, weights, cotangent = part
+        features = partial(_features, window=window)
+        (first, second), pull_back = jax.vjp(features, x, kernel, biases)
+        first, second, cotangent = lax.optimization_barrier((first, second, cotangent))
+        shared = weights[:, None, None] * cotangent.reshape(1, cotangent.shape[0], -1)
+        gradients = (
+            row_sums(first, second, weights, slope) * shared,
+            row_sums(second, first, weights, slope) * shared,
+        )
+        return pull_back(lax.optimization_barrier(gradients))
+
+    x_blocks, join_x = jax.vjp(blocks.cut, x)
+    cotangents = blocks.cut(jnp.moveaxis(cotangent, -1, 1), halo=0)
+    repeated = blocks.repeat(biases), blocks.repeat(weights)
+    of_x, of_kernel, of_biases = blocks.map(of_block, x_blocks, *repeated, cotangents)
+    of_biases = of_biases.reshape(len(x), -1, *biases.shape[1:]).sum(1)
+    return *join_x(of_x), of_kernel.sum(0), of_biases, None
+
+
+pair_convolution.defvjp(_forward, _backward)
+
+
+def row_sums(
+    own: jax.Array, others: Sequence[jax.Array] | jax.Array, weights: jax.Array, phi: Activation
+) -> jax.Array:
+    """`sum over j of w_j phi(own + other_j)`, in the shape of `own`; unrolled over j."""
+    terms = (w * phi(own + other) for w, other in zip(weights, others, strict=True))
+    return sum(terms, start=jnp.zeros((), own.dtype))
+
+
+def _views(x: jax.Array, window: Window) -> list[jax.Array]:
+    """What each element of the kernel sees: k k arrays `[..., H', W']` of `[..., S, h, w]`."""
+    s, height, width = window.strides, x.shape[-2] - window.halo, x.shape[-1] - window.halo
+    places = [divmod(place, window.size) for place in range(window.size**2)]
+    return [
+        x[..., (row % s) * s + column % s, row // s :, column // s :][..., :height, :width]
+        for row, column in places
+    ]
+
+
+def _unrolled(
+    x: jax.Array, kernel: jax.Array, biases: jax.Array, weights: jax.Array, window: Window
+) -> jax.Array:
+    """The sum over pairs `[B, F, H', W']`, written out: XLA makes one loop over the output of it.
+
+    Between the pixels and the output nothing goes through memory.
+    """
+    views = _views(x, window)
+
+    def feature(half: int, band: int) -> jax.Array:
+        start = biases[:, half, band, :, None, None]
+        terms = (
+            weight[:, None, None] * view[:, band, None]
+            for weight, view in zip(kernel[half], views, strict=True)
+        )
+        return sum(terms, start=start)
+
+    bands = range(x.shape[1])
+    first, second = ([feature(half, band) for band in bands] for half in (0, 1))
+    of_bands = [weights[:, band, None, None, None] for band in bands]
+    rows = (
+        w * row_sums(y, second, of_bands, window.activation)
+        for y, w in zip(first, of_bands, strict=True)
+    )
+    return sum(rows, start=jnp.zeros((), x.dtype))
+
+
+def _features(
+    x: jax.Array, kernel: jax.Array, biases: jax.Array, window: Window
+) -> tuple[jax.Array, jax.Array]:
+    """`K_1 * x_i + c_1i` and `K_2 * x_j + c_2j` of a block, two of `[N, F, P]`.
+
+    A convolution of one channel is slow in XLA, and so is a matrix product that XLA must transpose
+    for. Hence the kernel is repeated for each band, and its bias is one more element of it, which
+    sees ones: forward and backward are then products of rows as they lie in memory.
+    """
+    bands = x.shape[0]
+    views = [view.reshape(bands, -1) for view in _views(x, window)]
+    views = jnp.stack([*views, jnp.ones_like(views[0])], axis=1)  # [N, k k + 1, P]
+
+    def half(kernel: jax.Array, biases: jax.Array) -> jax.Array:
+        each_band = jnp.broadcast_to(kernel, (bands, *kernel.shape))
+        both = lax.optimization_barrier(jnp.concatenate([each_band, biases[:, None]], axis=1))
+        return jnp.einsum("nkf,nkp->nfp", both, views, precision="highest")
+
+    return half(kernel[0], biases[0]), half(kernel[1], biases[1])
+
+
+class Blocks:
+    """The cutting of images into blocks whose band features stay in the cache.
+
+    Args:
+        x: phases `[B, N, S, H' + halo, W' + halo]`.
+        features: F.
+        halo: of `Window`.
+    """
+
+    def __init__(self, x: jax.Array, features: int, halo: int):
+        self.images, bands = x.shape[:2]
+        self.height, self.width = (size - halo for size in x.shape[-2:])
+        self.halo = halo
+        pixel_bytes = 2 * bands * features * x.dtype.itemsize
+        if jax.default_backend() == "cpu":
+            self.columns = min(BLOCK_COLUMNS, self.width)
+            rows = max(CACHE_BYTES // (pixel_bytes * self.columns), halo, 1)
+            # Blocks of one height, as high as an even share.
+            self.rows = max(-(-self.height // -(-self.height // rows)), halo)
+            self.at_once = 1
+        else:
+            self.rows, self.columns = self.height, self.width
+            self.at_once = max(ACCELERATOR_BYTES // (pixel_bytes * self.height * self.width), 1)
+
+    def cut(self, x: jax.Array, halo: int | None = None) -> jax.Array:
+        """`[B, ..., H' + halo, W' + halo]` to `[blocks, ..., rows + halo, columns + halo]`."""
+        halo = self.halo if halo is None else halo
+        x = jnp.moveaxis(_overlapping(x, -1, self.columns, halo), -2, 1)
+        x = jnp.moveaxis(_overlapping(x, -2, self.rows, halo), -3, 1)
+        return x.reshape(-1, *x.shape[3:])
+
+    def join(self, y: jax.Array) -> jax.Array:
+        """`[blocks, F, rows columns]` to `[B, H', W', F]`."""
+        features = y.shape[1]
+        down, across = -(-self.height // self.rows), -(-self.width // self.columns)
+        y = y.reshape(self.images, down, across, features, self.rows, self.columns)
+        y = y.transpose(0, 1, 4, 2, 5, 3)
+        y = y.reshape(self.images, down * self.rows, across * self.columns, features)
+        return y[:, : self.height, : self.width]
+
+    def repeat(self, of_image: jax.Array) -> jax.Array:
+        """`[B, ...]` to `[blocks, ...]`."""
+        count = -(-self.height // self.rows) * -(-self.width // self.columns)
+        return jnp.repeat(of_image, count, axis=0)
+
+    def map(self, function: Callable, *parts: jax.Array):  # noqa: ANN201
+        """`function` of every block, one after another on a CPU."""
+        return lax.map(function, parts, batch_size=self.at_once)
+
+
+def _overlapping(x: jax.Array, axis: int, size: int, halo: int) -> jax.Array:
+    """Cuts an axis into blocks of `size`, each with the first `halo` of the next at its end.
+
+    Slices and reshapes only, whose derivatives are as cheap; `halo` is at most `size`.
+
+    Returns:
+        the axis replaced by two, the number of blocks before it.
+    """
+    x = jnp.moveaxis(x, axis, -1)
+    count = -(-(x.shape[-1] - halo) // size)
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, (count + 1) * size - x.shape[-1])])
+    own = x[..., : count * size].reshape(*x.shape[:-1], count, size)
+    next_ones = x[..., size:].reshape(*x.shape[:-1], count, size)[..., :halo]
+    y = jnp.concatenate([own, next_ones], axis=-1)
+    return jnp.moveaxis(y, (-2, -1), (axis - 1, axis))
