@@ -83,7 +83,9 @@ def choose(directory: Path) -> list[Example]:
 
 
 def _example(title: str, record: dict[str, Any]) -> Example:
-    facts = f"{record['gsd_m']:g} m, sun at {record['sun_elevation_deg']:.1f}°"
+    elevation = record["sun_elevation_deg"]
+    sun = "elevation unknown" if np.isnan(elevation) else f"at {elevation:.1f}°"
+    facts = f"{record['gsd_m']:g} m, sun {sun}"
     return Example(
         title=f"{title}\n{record['scene_id'].decode()}\n{facts}",
         image=dequantise(record["image"], record["scale"], record["offset"]),
