@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import IO, Any, Final
 
 _NEVER: Final = re.compile(r"(?!)")
 _SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -71,7 +71,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._members: dict[str, tarfile.TarInfo] = {}
+        self._members: dict[str, Any] = {}
         self._open: zipfile.ZipFile | tarfile.TarFile | None = None
 
     def __del__(self) -> None:
@@ -86,12 +86,9 @@ class Archive:
             OSError: it is damaged or cut short; what came before can be used.
         """
         with _naming_damage(self.path):
-            archive = self._opened()
-            if isinstance(archive, zipfile.ZipFile):
-                found = ((i.filename, i.file_size) for i in archive.infolist() if not i.is_dir())
-            else:
-                found = self._tar_files(archive)
-            for name, size_bytes in found:
+            for raw_name, size_bytes, member in self._listed():
+                name = PurePosixPath(raw_name).as_posix()  # Some are called ./name.
+                self._members[name] = member
                 yield SourceFile(name, self.path, size_bytes, self)
 
     def unpack(self, name: str, target: Path) -> None:
@@ -108,20 +105,20 @@ class Archive:
         ):
             shutil.copyfileobj(packed, whole, 1 << 20)
 
+    def _listed(self) -> Iterator[tuple[str, int, Any]]:
+        archive = self._opened()
+        if isinstance(archive, zipfile.ZipFile):
+            return ((i.filename, i.file_size, i) for i in archive.infolist() if not i.is_dir())
+        return ((i.name, i.size, i) for i in archive if i.isfile())
+
     def _member(self, name: str) -> IO[bytes]:
         archive = self._opened()
         if isinstance(archive, zipfile.ZipFile):
-            return archive.open(name)
+            return archive.open(self._members[name])
         # Not by name: tarfile would then list the archive to its end, which may be cut off.
         packed = archive.extractfile(self._members[name])
         assert packed is not None, name  # Only regular files are listed.
         return packed
-
-    def _tar_files(self, archive: tarfile.TarFile) -> Iterator[tuple[str, int]]:
-        for member in archive:
-            if member.isfile():
-                self._members[member.name] = member
-                yield member.name, member.size
 
     def _opened(self) -> zipfile.ZipFile | tarfile.TarFile:
         if self._open is None:

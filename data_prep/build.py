@@ -27,7 +27,7 @@ class Command:
     arguments: Callable[[ArgumentParser], None]
     build: Callable[[Namespace], list[Path]]
     patch_size: int = 128
-    facts: tuple[str, str, str, str, str] = ("any", "", "nothing", "", "")
+    facts: tuple[str, str, str, str, str] = ("any", "any", "nothing", "your own", "your own files")
     """For the list: sensor, scenes, download, licence, where from."""
 
 
@@ -179,6 +179,7 @@ COMMANDS: Final = (
         "scenes made by physics, for any sensors",
         _simulated_arguments,
         _build_simulated,
+        facts=("any", "any", "nothing", "Apache-2.0", "made here"),
     ),
     Command(
         "geotiff_folder",

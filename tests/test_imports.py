@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"bands", "classes"},
+    {"bands", "classes", "pairs"},
     {"sensors", "layers", "radiometry"},
     {"models", "losses", "metrics", "augmentation", "rasters"},
     {"config", "logs", "mtl", "mask_files"},

@@ -11,8 +11,11 @@ from permjax.radiometry import (
     NO_DATA_DN,
     brightness_temperature,
     dequantise,
+    earth_sun_distance_au,
     linear,
     quantise,
+    range_factors,
+    reflectance_factors,
     toa_reflectance,
 )
 
@@ -88,3 +91,37 @@ def test_sentinel_2_numbers_are_kept_exactly():
     reflectance = (np.arange(0, 20_000, 7) / np.float32(10_000)).astype(np.float32)[:, None]
     dn, *_ = quantise(reflectance, [Kind.REFLECTANCE])
     np.testing.assert_array_equal(dn[:, 0], np.arange(0, 20_000, 7) + 2_000)
+
+
+def test_radiance_given_as_a_range_of_digital_numbers():
+    """Landsat 7 band 1 at low gain: -6.2 W m-2 sr-1 um-1 at digital number 1, 293.7 at 255."""
+    mult, add = range_factors(-6.2, 293.7, 1, 255)
+    radiance = linear(np.array([1, 128, 255], np.uint8), mult, add)
+    np.testing.assert_allclose(radiance, [-6.2, 143.75, 293.7], rtol=1e-5)
+    with pytest.raises(ValueError, match="no range"):
+        range_factors(293.7, -6.2, 1, 255)
+
+
+def test_reflectance_from_radiance_needs_sunlight_distance_and_elevation():
+    """By hand: L = 100, ESUN = 1970, d = 0.99, sun at 30 degrees: pi x 100 x 0.9801 / 985."""
+    mult, add = reflectance_factors(0.5, 10, 1970, 0.99)
+    dn = np.array([180], np.uint8)  # 180 x 0.5 + 10 = 100
+    expected = np.pi * 100 * 0.9801 / 985
+    np.testing.assert_allclose(toa_reflectance(dn, mult, add, 30), [expected], rtol=1e-5)
+    for irradiance, distance_au in ((0, 1), (1970, -1)):
+        with pytest.raises(ValueError, match="must be positive"):
+            reflectance_factors(0.5, 10, irradiance, distance_au)
+
+
+@pytest.mark.parametrize(
+    ("day", "distance_au"), [(3, 0.98330), (93, 0.99969), (185, 1.01670), (277, 1.00008)]
+)
+def test_earth_sun_distance(day, distance_au):
+    """Perihelion, aphelion and the days between: the orbit's eccentricity is 0.0167."""
+    assert earth_sun_distance_au(day) == pytest.approx(distance_au, abs=5e-4)
+
+
+@pytest.mark.parametrize("day", [0, 367])
+def test_there_are_366_days(day):
+    with pytest.raises(ValueError, match="1 to 366"):
+        earth_sun_distance_au(day)
