@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from fake_biome import TEST, TRAIN, write_original
 from fake_scenes import labelled_image
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +19,7 @@ from data_prep.patches import (
     prepare,
     record,
 )
+from data_prep.sources import NAMES, data_set
 from permjax.bands import describe_bands
 from permjax.radiometry import dequantise
 
@@ -226,6 +230,39 @@ def test_the_data_sets_are_listed(capsys):
     listed = capsys.readouterr().out
     assert "simulated" in listed
     assert "geotiff_folder" in listed
+    for name in NAMES:
+        it = data_set(name)
+        [row] = [line for line in listed.splitlines() if line.split()[:1] == [name]]
+        assert it.name == name
+        for fact in (it.sensor, str(it.scene_count), it.download, it.licence, it.where):
+            assert fact in row
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_data_set_has_what_its_readers_need(name):
+    folder = Path(build.__file__).parent / name
+    builder = data_set(name).builder
+    assert builder.name == name
+    for file in ("README.md", "CITATIONS.bib", "TAGS.txt"):
+        assert (folder / file).read_text().strip()
+    assert f"| `{name}` |" in (folder.parent / "README.md").read_text()
+
+
+def test_a_public_data_set_is_packed_from_the_command_line(tmp_path, capsys):
+    for scene in (TRAIN, TEST):
+        write_original(tmp_path / "source", scene)
+    (tmp_path / "source" / "BC" / TEST / f"{TEST}_B2.TIF").unlink()
+    arguments = ["landsat8_biome", f"--source={tmp_path / 'source'}", f"--data_dir={tmp_path}"]
+    assert build.main(arguments) == 1
+    assert f"{TEST}_B2.TIF is missing" in capsys.readouterr().err
+    options = ["--keep_going", "--patch_size=32", "--stride=16"]
+    assert build.main([*arguments, *options]) == 0
+    said = capsys.readouterr()
+    assert "landsat8_biome/landsat8_oli_tirs" in said.out
+    assert f"{TEST}_B2.TIF is missing" in said.err
+    path = tmp_path / "landsat8_biome" / "landsat8_oli_tirs" / "1.0.0"
+    splits = tfds.builder_from_directory(path).info.splits
+    assert {name: split.num_examples for name, split in splits.items()} == {"train": 4}
 
 
 @pytest.mark.parametrize(
