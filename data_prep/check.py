@@ -83,14 +83,16 @@ def check(it: DataSet, source: Path) -> Findings:
 
 def _read(scene: SourceScene, findings: Findings, progress: SceneProgress) -> None:
     with progress.scene(scene) as advance, faults_of(scene), scene.open() as opened:
-        if opened.notes:
-            findings.notes[scene.name] = list(opened.notes)
+        pixels = np.zeros_like(findings.pixels)
         for row in range(0, opened.height, ROWS):
             advance(row / opened.height)
             rows = slice(row, min(row + ROWS, opened.height))
             image, label = opened.read(rows, slice(0, opened.width))
             label = np.where(np.isnan(image).all(axis=2), 0, label)
-            findings.pixels += np.bincount(label.ravel(), minlength=16)
+            pixels += np.bincount(label.ravel(), minlength=16)
+        findings.pixels += pixels
+        if opened.notes:
+            findings.notes[scene.name] = list(opened.notes)
 
 
 def _report(it: DataSet, findings: Findings) -> None:

@@ -18,8 +18,8 @@ from permjax.bands import BandDescription
 from permjax.sensors import SENSORS
 
 NAMES: Final = (
-    "landsat8_biome",
-)  # fmt: skip  # One a line, in the order of --list.
+    "landsat8_biome",  # One a line, in the order of --list.
+)
 
 
 @dataclass(frozen=True, eq=False)

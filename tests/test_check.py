@@ -40,6 +40,7 @@ def test_a_sound_folder_is_described_and_nothing_is_written(source, tmp_path, ca
 
 
 def test_every_fault_is_listed(source, tmp_path, capsys):
+    """And what cannot be read to its end counts for nothing."""
     (source / "BC" / TEST / f"{TEST}_B3.TIF").unlink()
     archive = write_archive(source / f"{CLEAR}.tar.gz", source / "BC" / TRAIN)
     archive.write_bytes(archive.read_bytes()[:3000])
@@ -49,6 +50,7 @@ def test_every_fault_is_listed(source, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "1 of 96 scenes (1 train)" in said
     assert f"{TEST}_B3.TIF is missing" in said
+    assert "no shadow labelled" not in said
     assert f"{CLEAR}.tar.gz: the archive is damaged or cut short" in said
 
 
