@@ -83,13 +83,16 @@ class PairwiseBandConv(nnx.Module):
             `[..., H', W', F]`; H' = ceil(H / strides) with "SAME" padding.
 
         Raises:
-            ValueError: if the band axes do not agree.
+            ValueError: the band axes do not agree, or the kernel does not fit into the image.
         """
         if not image.shape[-1] == descriptors.shape[-2] == valid.shape[-1]:
             raise ValueError(
                 f"the image has {image.shape[-1]} bands, but there are {descriptors.shape[-2]} "
                 f"descriptors and {valid.shape[-1]} validity flags"
             )
+        k, (height, width) = self.kernel.shape[0], image.shape[-3:-1]
+        if self.padding == "VALID" and min(height, width) < k:
+            raise ValueError(f"{height} x {width} pixels are fewer than the kernel's {k} x {k}")
         leading = image.shape[:-3]
         image = image.reshape(-1, *image.shape[-3:])
         descriptors = descriptors.reshape(-1, *descriptors.shape[-2:])
@@ -105,7 +108,7 @@ class PairwiseBandConv(nnx.Module):
             self.kernel[...].astype(dtype),
             self.descriptor_kernel[...],
             self.bias[...],
-            Window(self.kernel.shape[0], self.strides, self.padding, self.activation),
+            Window(k, self.strides, self.padding, self.activation),
         )
         return y.astype(dtype).reshape(*leading, *y.shape[1:])
 

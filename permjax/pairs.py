@@ -7,7 +7,7 @@ on neighbouring pixels, and a feature is one number for all of them.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,19 +58,19 @@ def phases(image: jax.Array, window: Window) -> jax.Array:
     Returns:
         `[B, N, S, H' + halo, W' + halo]` for an output of H' x W' pixels.
     """
-    s = window.strides
+    k, s = window.size, window.strides
+    padding = [(0, 0, 0)]
     sizes = image.shape[1:3]
-    pads = lax.padtype_to_pads(sizes, (window.size,) * 2, (s, s), window.padding)
-    output = [(size + sum(pad) - window.size) // s + 1 for size, pad in zip(sizes, pads)]
-    height, width = (size + window.halo for size in output)
-    # Beyond what padding asks for, phases are filled up, or rows that no window reaches left out.
-    ends = (height * s, width * s)
-    config = [
-        (low, end - low - size, 0) for (low, _), end, size in zip(pads, ends, sizes, strict=True)
-    ]
-    image = lax.pad(image, jnp.zeros((), image.dtype), [(0, 0, 0), *config, (0, 0, 0)])
-    image = image.reshape(image.shape[0], height, s, width, s, -1)
-    return image.transpose(0, 5, 2, 4, 1, 3).reshape(image.shape[0], -1, s * s, height, width)
+    for size, (low, high) in zip(
+        sizes, lax.padtype_to_pads(sizes, (k, k), (s, s), window.padding), strict=True
+    ):
+        output = (low + size + high - k) // s + 1
+        # Up to whole strides; or less than there is, if no window reaches the last pixels.
+        padding.append((low, (output + window.halo) * s - low - size, 0))
+    image = lax.pad(image, jnp.zeros((), image.dtype), [*padding, (0, 0, 0)])
+    b, height, width, n = image.shape
+    image = image.reshape(b, height // s, s, width // s, s, n).transpose(0, 5, 2, 4, 1, 3)
+    return image.reshape(b, n, s * s, height // s, width // s)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -147,10 +147,13 @@ pair_convolution.defvjp(_forward, _backward)
 
 
 def row_sums(
-    own: jax.Array, others: Sequence[jax.Array] | jax.Array, weights: jax.Array, phi: Activation
+    own: jax.Array,
+    others: Sequence[jax.Array] | jax.Array,
+    weights: Sequence[jax.Array] | jax.Array,
+    phi: Activation,
 ) -> jax.Array:
     """`sum over j of w_j phi(own + other_j)`, in the shape of `own`; unrolled over j."""
-    terms = (w * phi(own + other) for w, other in zip(weights, others, strict=True))
+    terms = (weights[j] * phi(own + others[j]) for j in range(len(others)))
     return sum(terms, start=jnp.zeros((), own.dtype))
 
 
@@ -227,14 +230,16 @@ class Blocks:
         self.halo = halo
         pixel_bytes = 2 * bands * features * x.dtype.itemsize
         if jax.default_backend() == "cpu":
-            self.columns = min(BLOCK_COLUMNS, self.width)
-            rows = max(CACHE_BYTES // (pixel_bytes * self.columns), halo, 1)
-            # Blocks of one height, as high as an even share.
-            self.rows = max(-(-self.height // -(-self.height // rows)), halo)
-            self.at_once = 1
+            columns = min(BLOCK_COLUMNS, self.width)
+            most_rows = max(CACHE_BYTES // (pixel_bytes * columns), 1)
+            # As many blocks as that takes, and then all of one height.
+            rows = -(-self.height // -(-self.height // most_rows))
+            self.at_once = None
         else:
-            self.rows, self.columns = self.height, self.width
-            self.at_once = max(ACCELERATOR_BYTES // (pixel_bytes * self.height * self.width), 1)
+            rows, columns = self.height, self.width
+            self.at_once = max(ACCELERATOR_BYTES // (pixel_bytes * rows * columns), 1)
+        # A block hands its halo on to the next one, and to no other.
+        self.rows, self.columns = max(rows, halo), max(columns, halo)
 
     def cut(self, x: jax.Array, halo: int | None = None) -> jax.Array:
         """`[B, ..., H' + halo, W' + halo]` to `[blocks, ..., rows + halo, columns + halo]`."""
@@ -257,7 +262,7 @@ class Blocks:
         count = -(-self.height // self.rows) * -(-self.width // self.columns)
         return jnp.repeat(of_image, count, axis=0)
 
-    def map(self, function: Callable, *parts: jax.Array):  # noqa: ANN201
+    def map(self, function: Callable[[tuple[jax.Array, ...]], Any], *parts: jax.Array) -> Any:
         """`function` of every block, one after another on a CPU."""
         return lax.map(function, parts, batch_size=self.at_once)
 

@@ -114,41 +114,6 @@ def test_without_a_valid_band_the_output_is_zero(implementation):
     assert not np.any(layer(implementation)(image * jnp.nan, descriptors, ~valid))
 
 
-@given(
-    bands=st.integers(1, 6),
-    height=st.integers(3, 9),
-    width=st.integers(3, 9),
-    kernel_size=st.sampled_from([1, 3]),
-    strides=st.sampled_from([1, 2]),
-    padding=st.sampled_from(["SAME", "VALID"]),
-    seed=st.integers(0, 1000),
-)
-@settings(max_examples=8, deadline=None)
-def test_factored_equals_reference(bands, height, width, kernel_size, strides, padding, seed):
-    """Outputs and the gradients of parameters, pixels and descriptors agree and are finite."""
-    image, descriptors, valid = inputs(bands, height, width, seed=seed)
-    rng = np.random.default_rng(seed)
-    valid = jnp.asarray(rng.random(valid.shape) < 0.7)
-    image = jnp.where(valid[:, None, None], image, jnp.nan)
-
-    def outputs(implementation):
-        conv = layer(implementation, kernel_size=kernel_size, strides=strides, padding=padding)
-        graphdef, params = nnx.split(conv)
-
-        def loss(params, image, descriptors):
-            y = nnx.merge(graphdef, params)(image, descriptors, valid)
-            return jnp.sum(jnp.sin(3 * y)), y
-
-        gradients = jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))
-        return gradients(params, image, descriptors)
-
-    def compare(ours, theirs):
-        assert np.all(np.isfinite(ours))
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-
-    jax.tree.map(compare, outputs("factored"), outputs("reference"))
-
-
 @both
 def test_other_activations(implementation):
     """phi is free: a smooth one agrees with the formula on a single pixel."""
@@ -165,8 +130,25 @@ def test_other_activations(implementation):
     np.testing.assert_allclose(conv(image, descriptors, valid)[0, 0], expected, rtol=1e-5)
 
 
+def test_gradients_follow_the_order_of_bands():
+    image, descriptors, valid = inputs(4)
+    order = jnp.asarray([2, 0, 3, 1])
+
+    def of_inputs(image, descriptors, valid):
+        loss = lambda image, descriptors: jnp.sum(  # noqa: E731
+            jnp.sin(layer("factored")(image, descriptors, valid))
+        )
+        return jax.grad(loss, (0, 1))(image, descriptors)
+
+    of_image, of_descriptors = of_inputs(image, descriptors, valid)
+    permuted = of_inputs(image[..., order], descriptors[:, order], valid[:, order])
+    np.testing.assert_allclose(permuted[0], of_image[..., order], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(permuted[1], of_descriptors[:, order], rtol=1e-5, atol=1e-6)
+
+
 @both
 def test_bfloat16_is_close(implementation):
+    """Images and outputs are rounded to 8 bits, 0.4 %; what lies between is not."""
     image, descriptors, valid = inputs(6)
     exact = layer(implementation)(image, descriptors, valid)
     rounded = layer(implementation, dtype=jnp.bfloat16)(image, descriptors, valid)
