@@ -19,6 +19,7 @@ from permjax.sensors import SENSORS
 
 NAMES: Final = (
     "landsat8_biome",  # One a line, in the order of --list.
+    "landsat8_sparcs",
 )
 
 
