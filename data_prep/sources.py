@@ -19,6 +19,8 @@ from permjax.sensors import SENSORS
 
 NAMES: Final = (
     "landsat8_biome",  # One a line, in the order of --list.
+    "sentinel2_catalogue",
+    "kappaset",
     "landsat8_sparcs",
 )
 
