@@ -19,9 +19,11 @@ from permjax.sensors import SENSORS
 
 NAMES: Final = (
     "landsat8_biome",  # One a line, in the order of --list.
+    "landsat7_irish",
     "sentinel2_catalogue",
     "kappaset",
     "landsat8_sparcs",
+    "cloudsen12",
 )
 
 
