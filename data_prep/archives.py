@@ -13,11 +13,15 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
+from data_prep.locks import locked
+
+_SCRATCH: Final = "permjax_"
+_LOCK: Final = ".lock"
 _NEVER: Final = re.compile(r"(?!)")
 _SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _DAMAGED: Final = (
@@ -73,6 +77,9 @@ class Archive:
         self.path = path
         self._members: dict[str, Any] = {}
         self._open: zipfile.ZipFile | tarfile.TarFile | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_open": None}  # Sent to another process, it is opened there.
 
     def __del__(self) -> None:
         # It stays open for the scenes found in it, in the place where the last one ended.
@@ -240,11 +247,20 @@ def _inside(folder: Path, name: str, archive: Path) -> Path:
     return target
 
 
+def remove_abandoned() -> None:
+    """Removes what processes that were killed have left unpacked."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*/{_LOCK}"):
+        with suppress(OSError), locked(lock, "its process lives"):
+            shutil.rmtree(lock.parent)
+
+
 @contextmanager
 def _scratch(archive: Path) -> Iterator[Path]:
     """A temporary folder; errors that name it are made to name the archive."""
-    with tempfile.TemporaryDirectory(prefix="permjax_") as name:
+    with ExitStack() as stack:
+        name = stack.enter_context(tempfile.TemporaryDirectory(prefix=_SCRATCH))
         folder = Path(name).resolve()
+        stack.enter_context(locked(folder / _LOCK, f"{folder}: is in use"))
         try:
             yield folder
         except (OSError, ValueError) as error:

@@ -17,8 +17,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from data_prep.archives import remove_abandoned
 from data_prep.codes import label_title
-from data_prep.packing import CACHE_MB, SceneFault, faults_of, scene_splits
+from data_prep.packing import scene_splits
+from data_prep.parts import CACHE_MB, SceneFault, faults_of
 from data_prep.patches import SPLITS
 from data_prep.progress import SceneProgress, scene_progress
 from data_prep.sources import NAMES, DataSet, SourceScene, data_set
@@ -68,6 +70,7 @@ def check(it: DataSet, source: Path) -> Findings:
         FileNotFoundError: there is nothing of this data set.
         ValueError: its scenes cannot be split.
     """
+    remove_abandoned()
     found = it.find(source)
     findings = Findings(faults=list(found.faults))
     splits = scene_splits(found.scenes)
@@ -78,14 +81,15 @@ def check(it: DataSet, source: Path) -> Findings:
                 findings.scenes[splits[scene.scene_id]] += 1
             except SceneFault as fault:
                 findings.faults.append(str(fault))
+            progress.advance(scene.name, 1.0)
     return findings
 
 
 def _read(scene: SourceScene, findings: Findings, progress: SceneProgress) -> None:
-    with progress.scene(scene) as advance, faults_of(scene), scene.open() as opened:
+    with faults_of(scene), scene.open() as opened:
         pixels = np.zeros_like(findings.pixels)
         for row in range(0, opened.height, ROWS):
-            advance(row / opened.height)
+            progress.advance(scene.name, row / opened.height)
             rows = slice(row, min(row + ROWS, opened.height))
             image, label = opened.read(rows, slice(0, opened.width))
             label = np.where(np.isnan(image).all(axis=2), 0, label)

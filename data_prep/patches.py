@@ -99,11 +99,14 @@ def features() -> tfds.features.FeaturesDict:
 
 def record(patch: Patch) -> dict[str, Any]:
     """The record of a patch in the form of `features`; the image within half a step."""
-    dn, scale, offset = quantise(patch.image, patch.bands.kind)
+    H, W, N = patch.image.shape
+    # A row of pixels as one long row of bands: numpy takes many times as long over short ones.
+    rows = patch.image.reshape(H, W * N)
+    dn, scale, offset = quantise(rows, np.tile(patch.bands.kind, W))
     return {
-        "image": dn,
-        "scale": scale,
-        "offset": offset,
+        "image": dn.reshape(H, W, N),
+        "scale": scale[:N],
+        "offset": offset[:N],
         "wavelength_nm": np.asarray(patch.bands.wavelength_nm, np.float32),
         "bandwidth_nm": np.asarray(patch.bands.bandwidth_nm, np.float32),
         "kind": np.asarray(patch.bands.kind, np.int32),
@@ -192,13 +195,32 @@ def cut_patches(
                 slice(row, min(row + patch_size, height)),
                 slice(column, min(column + patch_size, width)),
             )
-            label = np.where(np.isnan(image).all(axis=2), np.uint8(UNLABELLED), label)
+            label = np.where(_missing(image), np.uint8(UNLABELLED), label)
             label[:seen_rows] = UNLABELLED
             label[:, :seen_columns] = UNLABELLED
             if label.any():
-                missing = [(0, patch_size - size) for size in label.shape]
-                image = np.pad(image, [*missing, (0, 0)], constant_values=np.nan)
-                yield Square(row, column, image, np.pad(label, missing))
+                yield Square(row, column, *_filled(image, label, patch_size))
+
+
+def _missing(image: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where no band has data, [h, w]."""
+    missing = np.isnan(image[..., 0])
+    for band in range(1, image.shape[2]):
+        if not missing.any():
+            break  # As in most squares: the other bands need not be looked at.
+        missing &= np.isnan(image[..., band])
+    return missing
+
+
+def _filled(
+    image: NDArray[np.float32], label: NDArray[np.uint8], patch_size: int
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Image and label of a full square, without data where the scene has none."""
+    missing = [(0, patch_size - size) for size in label.shape]
+    if not np.any(missing):
+        return image, label
+    image = np.pad(image, [*missing, (0, 0)], constant_values=np.nan)
+    return image, np.pad(label, missing)
 
 
 def _starts(length: int, patch_size: int, stride: int) -> list[tuple[int, int]]:

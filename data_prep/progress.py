@@ -1,7 +1,7 @@
 """The progress bar of packing and checking: scenes, patches and MB/s of what was fetched."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -18,16 +18,13 @@ class SceneProgress:
     """A bar whose length is bytes of scenes; made by `scene_progress`."""
 
     def __init__(self, bar: Progress, scenes: Sequence[SourceScene]) -> None:
-        self._bar, self._scenes = bar, scenes
+        self._bar = bar
+        self._size_bytes = {scene.name: scene.size_bytes for scene in scenes}
+        self._seen: dict[str, tuple[float, int]] = {}
         self._task = bar.add_task(
-            "",
-            total=max(sum(scene.size_bytes for scene in scenes), 1),
-            rate="",
-            counts="",
-            start=False,
+            "", total=max(sum(self._size_bytes.values()), 1), rate="", counts="", start=False
         )
-        self._done_bytes = self._done_scenes = self._patches = self._skipped_bytes = 0
-        self._start = 0.0
+        self._skipped_bytes = self._start = 0.0
 
     def checking(self, scenes: Sequence[SourceScene]) -> Iterable[SourceScene]:
         """The scenes, with a bar of their own."""
@@ -38,30 +35,31 @@ class SceneProgress:
             yield scene
         self._bar.remove_task(task)
 
-    @contextmanager
-    def scene(self, scene: SourceScene) -> Iterator[Callable[[float], None]]:
-        """Counts a scene; the function given tells which share of it is read."""
+    def advance(self, scene: str, share: float, patches: int = 0) -> None:
+        """Shows which share of a scene is read, and how many patches it has given."""
         if not self._start:
             self._start = time.perf_counter()
             self._bar.start_task(self._task)
-        self._bar.update(self._task, description=scene.name)
-        yield lambda share: self._show(self._done_bytes + share * scene.size_bytes)
-        self._done_bytes += scene.size_bytes
-        self._done_scenes += 1
-        self._show(self._done_bytes)
-
-    def count_patch(self) -> None:
-        """One more patch is written."""
-        self._patches += 1
+        self._seen[scene] = share, patches
+        done_bytes = sum(self._size_bytes[name] * part for name, (part, _) in self._seen.items())
+        seconds = time.perf_counter() - self._start
+        rate = (done_bytes - self._skipped_bytes) / 1e6 / max(seconds, 1e-3)
+        done_scenes = sum(part == 1 for part, _ in self._seen.values())
+        patches = sum(count for _, count in self._seen.values())
+        self._bar.update(
+            self._task,
+            description=scene,
+            completed=done_bytes,
+            rate=f"{rate:.0f} MB/s",
+            counts=f"{done_scenes}/{len(self._size_bytes)} scenes, {patches} patches",
+        )
 
     def skip(self, scenes: Sequence[SourceScene], patches: int) -> None:
-        """Scenes that an earlier run has packed."""
-        size_bytes = sum(scene.size_bytes for scene in scenes)
-        self._skipped_bytes += size_bytes
-        self._done_bytes += size_bytes
-        self._done_scenes += len(scenes)
-        self._patches += patches
-        self._show(self._done_bytes)
+        """Scenes that an earlier run has packed, and how many patches they gave together."""
+        for scene in scenes:
+            self._seen[scene.name] = 1.0, 0
+            self._skipped_bytes += scene.size_bytes
+        self._seen[scenes[0].name] = 1.0, patches
 
     def list_notes(self, notes: Mapping[str, Sequence[str]]) -> None:
         """What is true of which scenes and not seen in the records."""
@@ -76,16 +74,6 @@ class SceneProgress:
             self._bar.console.print(
                 f"left out: {reason}", style="red", markup=False, soft_wrap=True
             )
-
-    def _show(self, done_bytes: float) -> None:
-        elapsed = time.perf_counter() - self._start
-        rate = (done_bytes - self._skipped_bytes) / 1e6 / elapsed
-        self._bar.update(
-            self._task,
-            completed=done_bytes,
-            rate=f"{rate:.0f} MB/s",
-            counts=f"{self._done_scenes}/{len(self._scenes)} scenes, {self._patches} patches",
-        )
 
 
 @contextmanager

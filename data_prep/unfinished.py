@@ -9,11 +9,12 @@ nothing is lost or doubled, whenever the packer was stopped.
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_prep.locks import locked
 from data_prep.patches import SPLITS, quiet_tfds
 from data_prep.records import RecordsConfig, shard_name, write_info
 from data_prep.sources import DataSet, SourceScene
@@ -96,26 +97,54 @@ class Work:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Makes the directories; after an error only whole parts are left, or nothing."""
+        """Makes the directories; after an error only whole parts are left, or nothing.
+
+        Raises:
+            BlockingIOError: another run is packing this data set.
+        """
+        directory = self.root.parent
+        directory.mkdir(parents=True, exist_ok=True)
+        in_use = f"{directory}: another run is packing this data set: wait for it, or stop it"
+        try:
+            with locked(directory / ".lock", in_use):
+                try:
+                    self._begin()
+                    yield
+                except BaseException:
+                    self._tidy()
+                    raise
+        finally:
+            for empty in (directory, self.data_dir):
+                with suppress(OSError):  # It is not.
+                    empty.rmdir()
+
+    def _begin(self) -> None:
         self.journal.mkdir(parents=True, exist_ok=True)
         for config in self.plan["configs"]:
             if not self.is_moved(config):
                 (self.root / "records" / config).mkdir(parents=True, exist_ok=True)
         write_whole(self.root / "plan.json", {"plan": self.plan})
-        try:
-            yield
-        except BaseException:
-            self._tidy()
-            raise
 
     def _tidy(self) -> None:
         for file in self.root.rglob("*.part"):
             file.unlink()
         if not self.journal.exists() or not any(self.journal.iterdir()):
             shutil.rmtree(self.root, ignore_errors=True)
-            for directory in (self.root.parent, self.data_dir):
-                if not any(directory.iterdir()):
-                    directory.rmdir()
+
+    def outcome(self, part: Part) -> Outcome | None:
+        """What became of a part that is whole; None = it is to be written."""
+        note = self.journal / part.name
+        if not note.exists():
+            return None
+        outcome = Outcome(**json.loads(note.read_text(encoding="utf-8")))
+        if outcome.left_out:  # A file may have been fetched again since.
+            note.unlink()
+            return None
+        return outcome
+
+    def note(self, part: Part, outcome: Outcome) -> None:
+        """Notes that a part is whole."""
+        write_whole(self.journal / part.name, vars(outcome))
 
     def path(self, part: Part) -> Path:
         """Where the records of a part are."""
@@ -130,7 +159,7 @@ class Work:
         Raises:
             ValueError: there is no record at all.
         """
-        if not any(outcome.patches for outcome in outcomes.values()):
+        if parts and not any(outcome.patches for outcome in outcomes.values()):
             shutil.rmtree(self.journal)
             reasons = [reason for o in outcomes.values() for reason in o.left_out.values()]
             reason = (reasons or faults or ["no pixel is labelled"])[0]

@@ -67,15 +67,15 @@ def source(tmp_path) -> Path:
 
 KILLED = """
 import os, signal, sys
-from data_prep import build, packing
-record, count = packing.record, 0
+from data_prep import build, parts
+record, count = parts.record, 0
 def stop_at_the_40th(patch):
     global count
     count += 1
     if count == 40:
         os.kill(os.getpid(), signal.SIGKILL)
     return record(patch)
-packing.record = stop_at_the_40th
+parts.record = stop_at_the_40th
 build.main(sys.argv[1:])
 """
 """A run that is killed while it writes the second of three scenes of 35 patches."""
