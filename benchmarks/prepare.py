@@ -8,16 +8,17 @@ the system's cache; nothing waits for the disk to have written.
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import rasterio
 from rasterio.transform import from_origin
 from rich.console import Console
@@ -134,16 +135,27 @@ def copy(path: Path, target: Path, profile: dict[str, str]) -> None:
 
 
 def prepare(source: Path, data_dir: Path) -> tuple[float, float]:
-    """Seconds and peak resident megabytes of the command, start of Python included."""
+    """Seconds and peak resident megabytes of the command, all its processes and starts included."""
     arguments = ["landsat8_biome", f"--source={source}", f"--data_dir={data_dir}"]
     os.sync()
     start = time.perf_counter()
-    command = subprocess.Popen([sys.executable, "-m", "data_prep.build", *arguments])
-    _, status, usage = os.wait4(command.pid, 0)
-    if status:
+    command = psutil.Popen([sys.executable, "-m", "data_prep.build", *arguments])
+    peak_bytes = 0
+    while command.poll() is None:
+        peak_bytes = max(peak_bytes, resident_bytes(command))
+        time.sleep(0.05)
+    if command.returncode:
         raise SystemExit("the command failed")
-    kilobyte = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes.
-    return time.perf_counter() - start, usage.ru_maxrss * kilobyte / 1e6
+    return time.perf_counter() - start, peak_bytes / 1e6
+
+
+def resident_bytes(command: psutil.Process) -> int:
+    """Of a process and all that it started; what they share counts for each."""
+    total = 0
+    with suppress(psutil.NoSuchProcess):  # It ends.
+        for process in (command, *command.children(recursive=True)):
+            total += process.memory_info().rss
+    return total
 
 
 def report_preparing(

@@ -1,5 +1,6 @@
 """Makes data sets of labelled patches: `python -m data_prep.build NAME --data_dir=DIR ...`."""
 
+import signal
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -220,4 +221,6 @@ def _report(built: Sequence[Path], seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    # A polite kill is as good as Ctrl-C: what is under way is tidied up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

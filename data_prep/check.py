@@ -3,6 +3,7 @@
 `python -m data_prep.check NAME --source=DIR`
 """
 
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -58,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         findings = check(it, options.source)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
         return 1
     _report(it, findings)
     return 1 if findings.faults else 0
@@ -121,4 +125,6 @@ def _labels(pixels: NDArray[np.int64]) -> Table:
 
 
 if __name__ == "__main__":
+    # A polite kill is as good as Ctrl-C: what is under way is tidied up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
