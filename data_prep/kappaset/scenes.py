@@ -38,13 +38,15 @@ CODES: Final = {
 REFLECTANCE_MULT: Final = 6.5535
 """The files hold digital numbers / 65535; reflectance is digital number / 10000."""
 
-
 STRADDLES: Final = "tiles of this scene lie in the folder test too: it tests"
 
-_TRAIN_FOLDER: Final = re.compile(
-    "January|February|March|April|May|June|July|August|September|October|November|December"
-)
-_TEST_FOLDER: Final = re.compile("test")
+_FOLDERS: Final = {
+    "test": re.compile("test"),
+    "train": re.compile(
+        "January|February|March|April|May|June|July|August|September|October|November|December"
+    ),
+}
+"""The folders of each split."""
 
 # Tile of the grid, time of the acquisition, row and column of the piece.
 _NAME: Final = re.compile(r"(T\d{2}[A-Z]{3}_\d{8}T\d{6})_tile_\d+_\d+")
@@ -52,8 +54,7 @@ _PRODUCT: Final = re.compile(r"(S2[A-D])_MSI(L1C|L2A)_(\d{8}T\d{6})_N\d{4}_R\d{3
 
 # The last digit of the time tells the satellite: Sentinel-2A's acquisitions are given times that
 # end in 1, Sentinel-2B's times that end in 9.
-_SENSORS: Final = {"1": "sentinel2a_msi", "9": "sentinel2b_msi"}
-_SATELLITES: Final = {"sentinel2a_msi": "S2A", "sentinel2b_msi": "S2B"}
+_SATELLITES: Final = {"1": "S2A", "9": "S2B"}
 
 
 # --- Finding --------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ def find(source: Path) -> Found:
             continue
         name = file.basename[: -len(".nc")]
         match = _NAME.fullmatch(name)
-        if match is None or match[1][-1] not in _SENSORS:
+        if match is None or match[1][-1] not in _SATELLITES:
             faults.append(
                 f"{file}: the name is out of convention: a tile is called such as "
                 "T34UFA_20200401T093029_tile_3_9.nc, with a time that ends in 1 for Sentinel-2A "
@@ -96,15 +97,13 @@ def _folder_split(file: SourceFile) -> str | None:
     folders = [*Path(file.folder).parts]
     if file.archive is None:  # The source itself may be such a folder.
         folders.append(file.path.parent.name)
-    for split, pattern in (("test", _TEST_FOLDER), ("train", _TRAIN_FOLDER)):
-        if any(map(pattern.fullmatch, folders)):
-            return split
-    return None
+    splits = (split for split, names in _FOLDERS.items() if any(map(names.fullmatch, folders)))
+    return next(splits, None)
 
 
 def _scene(name: str, file: SourceFile, splits: dict[str, str]) -> SourceScene:
     scene_id = name.partition("_tile_")[0]
-    sensor = _SENSORS[scene_id[-1]]
+    sensor = f"sentinel2{_SATELLITES[scene_id[-1]][-1].lower()}_msi"
     split = splits.get(scene_id)
     straddles = split == "test" and _folder_split(file) != "test"
     return SourceScene(
@@ -126,7 +125,7 @@ def _open(
     scene_id: str, sensor: str, file: SourceFile, notes: tuple[str, ...]
 ) -> Iterator[OpenScene]:
     with on_disk([file]) as [path], ExitStack() as opening:
-        _check_contents(path, scene_id, sensor)
+        _check_contents(path, scene_id)
         channels = [_variable(path, _band_variable(band), opening) for band in BANDS]
         label = _variable(path, "Label", opening)
         for channel in channels:
@@ -164,7 +163,7 @@ def _band_variable(band: str) -> str:
     return f"B{band[1:]:0>2}"
 
 
-def _check_contents(path: Path, scene_id: str, sensor: str) -> None:
+def _check_contents(path: Path, scene_id: str) -> None:
     """Refuses a file without all variables, or of another product than its name says."""
     with open_raster(path) as file:
         there = {re.split(r"[:/]", name)[-1] for name in file.subdatasets}
@@ -178,7 +177,7 @@ def _check_contents(path: Path, scene_id: str, sensor: str) -> None:
         )
     if product:
         satellite, level, time, tile = product.groups()
-        if (satellite, level, f"{tile}_{time}") != (_SATELLITES[sensor], "L1C", scene_id):
+        if (satellite, level, f"{tile}_{time}") != (_SATELLITES[scene_id[-1]], "L1C", scene_id):
             raise ValueError(f"{path}: is of {product[0]}, which is not what its name says")
 
 
