@@ -24,6 +24,7 @@ NAMES: Final = (
     "kappaset",
     "landsat8_sparcs",
     "cloudsen12",
+    "cloud38",
 )
 
 

@@ -81,8 +81,8 @@ def expected(dn: np.ndarray, sine: float) -> dict[str, np.ndarray]:
 def assert_close(image: dict[str, np.ndarray], values: dict[str, np.ndarray]) -> None:
     for band, value in values.items():
         half_a_step = 6e-3 if band == "B6" else 6e-5
-        # 1 in 1,000: two formulas of the distance differ by half of it. Without the distance, or with
-        # its inverse, reflectance would be off by 20 or 40 times that.
+        # 1 in 1,000: two formulas of the distance differ by half of it. Without the distance, or
+        # with its inverse, reflectance would be off by 20 or 40 times that.
         np.testing.assert_allclose(image[band], value, rtol=1e-3, atol=half_a_step, err_msg=band)
 
 

@@ -1,0 +1,19 @@
+"""38-Cloud and 95-Cloud: Landsat 8 scenes in four bands, cut into patches of 384 pixels."""
+
+from data_prep.cloud38.cloud38_dataset_builder import Builder
+from data_prep.cloud38.scenes import find
+from data_prep.sources import DataSet
+
+DATA_SET = DataSet(
+    name="cloud38",
+    title="38-Cloud and its extension 95-Cloud (Simon Fraser University)",
+    sensor="Landsat 8, bands 2 to 5",
+    scene_count=95,
+    download="22 GB unpacked (38-Cloud) and 35 GB (95-Cloud)",
+    licence="Apache-2.0",
+    where="https://github.com/SorourMo/38-Cloud-A-Cloud-Segmentation-Dataset",
+    find=find,
+    builder=Builder,
+)
+
+__all__ = ["DATA_SET"]
