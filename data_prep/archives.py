@@ -21,7 +21,6 @@ from typing import IO, Any, Final
 from data_prep.locks import locked
 
 _SCRATCH: Final = "permjax_"
-_LOCK: Final = ".lock"
 _NEVER: Final = re.compile(r"(?!)")
 _SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _DAMAGED: Final = (
@@ -249,18 +248,16 @@ def _inside(folder: Path, name: str, archive: Path) -> Path:
 
 def remove_abandoned() -> None:
     """Removes what processes that were killed have left unpacked."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*/{_LOCK}"):
+    for lock in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*.lock"):
         with suppress(OSError), locked(lock, "its process lives"):
-            shutil.rmtree(lock.parent)
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
 
 
 @contextmanager
 def _scratch(archive: Path) -> Iterator[Path]:
     """A temporary folder; errors that name it are made to name the archive."""
-    with ExitStack() as stack:
-        name = stack.enter_context(tempfile.TemporaryDirectory(prefix=_SCRATCH))
-        folder = Path(name).resolve()
-        stack.enter_context(locked(folder / _LOCK, f"{folder}: is in use"))
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH)).resolve()
+    with locked(folder.with_suffix(".lock"), f"{folder}: is in use"):
         try:
             yield folder
         except (OSError, ValueError) as error:
@@ -270,3 +267,5 @@ def _scratch(archive: Path) -> Iterator[Path]:
             if str(folder) not in said:
                 raise
             raise OSError(said.replace(str(folder), str(archive))) from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
