@@ -36,9 +36,10 @@ class PairwiseBandConv(nnx.Module):
         strides: step between output pixels, in pixels.
         padding: "SAME" (zeros around the image) or "VALID".
         activation: phi, elementwise.
-        implementation: "factored" splits `K * [x_i, x_j]` into `K_1 * x_i + K_2 * x_j` and sums over
-            pairs that never lie in memory. "reference" is the definition, one batched convolution
-            over all pairs. They agree to rounding. Only the reference has forward-mode derivatives.
+        implementation: "factored" splits `K * [x_i, x_j]` into `K_1 * x_i + K_2 * x_j` and sums
+            over pairs that never lie in memory. "reference" is the definition, one batched
+            convolution over all pairs. They agree to rounding. Only the reference has forward-mode
+            derivatives.
         dtype: of the image and the output; that of the parameters if None. Between them "factored"
             computes in float32 at least.
         rngs: source of the initial parameters.
