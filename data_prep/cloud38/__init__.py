@@ -7,9 +7,9 @@ from data_prep.sources import DataSet
 DATA_SET = DataSet(
     name="cloud38",
     title="38-Cloud and its extension 95-Cloud (Simon Fraser University)",
-    sensor="Landsat 8, bands 2 to 5",
+    sensor="Landsat 8",
     scene_count=95,
-    download="22 GB unpacked (38-Cloud) and 35 GB (95-Cloud)",
+    download="57 GB unpacked",
     licence="Apache-2.0",
     where="https://github.com/SorourMo/38-Cloud-A-Cloud-Segmentation-Dataset",
     find=find,
