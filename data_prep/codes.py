@@ -39,11 +39,12 @@ def scan_codes(label: DatasetReader, known: Container[int]) -> set[int]:
         raise ValueError(
             f"{label.name}: must be one uint8 band of codes, not {label.count} of {label.dtypes[0]}"
         )
-    used = np.zeros(256, bool)
+    pixels = np.zeros(256, np.int64)
     for row in range(0, label.height, _ROWS):
         rows = slice(row, min(row + _ROWS, label.height))
-        used[read_dn(label, 1, (rows, slice(0, label.width)))] = True
-    codes = set(np.flatnonzero(used).tolist())
+        strip = read_dn(label, 1, (rows, slice(0, label.width)))
+        pixels += np.bincount(strip.ravel(), minlength=256)
+    codes = set(np.flatnonzero(pixels).tolist())
     unknown = sorted(code for code in codes if code not in known)
     if unknown:
         raise ValueError(
