@@ -127,7 +127,7 @@ def earth_sun_distance_au(day_of_year: int) -> float:
     """Earth-Sun distance in astronomical units on a day of the year, 1 = 1 January.
 
     The series of Spencer 1971 (Fourier series representation of the position of the sun, Search
-    2(5), 172) for 1 / d^2, right to 0.0001.
+    2(5), 172) for 1 / d^2; within 0.0005, as perihelion itself moves by a day or two.
 
     Raises:
         ValueError: there is no such day.
