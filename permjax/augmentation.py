@@ -8,17 +8,18 @@ from numpy.typing import NDArray
 
 from permjax.bands import BandDescription, Kind
 from permjax.classes import UNLABELLED
+from permjax.radiometry import NO_DATA_DN
 
 Image = NDArray[np.float32]
 Label = NDArray[np.uint8]
 
 
 def random_crop(
-    image: Image, label: Label, size: int, rng: np.random.Generator
-) -> tuple[Image, Label]:
-    """A random square of `size` pixels; what lies beyond the image is NaN and unlabelled."""
+    image: NDArray[np.uint16], label: Label, size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint16], Label]:
+    """A random square of a stored image; what lies beyond it is without data and unlabelled."""
     pads = [(0, max(size - length, 0)) for length in label.shape]
-    image = np.pad(image, [*pads, (0, 0)], constant_values=np.nan)
+    image = np.pad(image, [*pads, (0, 0)], constant_values=NO_DATA_DN)
     label = np.pad(label, pads, constant_values=UNLABELLED)
     row, column = (rng.integers(length - size + 1) for length in label.shape)
     window = slice(row, row + size), slice(column, column + size)

@@ -123,8 +123,9 @@ def _training_example(index: int, record: dict[str, Any], config: TrainConfig) -
     slots = int(slots_rng.choice(config.band_slots))
     rng = np.random.default_rng([config.seed, 1, index])
     chosen = augmentation.random_bands(record["wavelength_nm"], slots, rng)
-    image, bands = _physical(record, chosen)
-    image, label = augmentation.random_crop(image, record["label"], config.patch_size, rng)
+    # Cut out first: the rest of a record need not become float32.
+    dn, label = augmentation.random_crop(record["image"], record["label"], config.patch_size, rng)
+    image, bands = _physical(record | {"image": dn}, chosen)
     image, label = augmentation.random_turn(image, label, rng)
     image = augmentation.random_radiometry(image, bands, rng)
     if rng.random() < config.surface_share:
