@@ -1,11 +1,16 @@
-"""The MTL file of a Landsat product: its entries, and the factors of a band.
+"""The MTL file of a Landsat product, as txt, xml or json: its entries, and the factors of a band.
 
 Names of entries are those of the USGS data format control books (LSDS-1822, LSDS-1328); they are
 the same before the collections and in Collections 1 and 2, while names of groups differ.
 """
 
+import json
+from collections.abc import Iterator
 from functools import partial
+from math import isfinite, nan
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 from permjax.radiometry import brightness_temperature, toa_reflectance
 from permjax.rasters import PhysicalValues
@@ -17,16 +22,20 @@ class Mtl(dict[str, str]):
     Group names differ between collections, entry names do not. A level 2 file repeats the factors
     of the level 1 product that it was made from, under the same names, after its own.
 
+    Args:
+        path: of the file; its ending tells the form, .txt, .xml or .json.
+        content: of the file, if it is not on disk.
+
     Raises:
-        ValueError: on reading an entry that is not there; the message names file and entry.
+        ValueError: the XML or JSON is damaged; or, on reading an entry, it is not there. The
+            message names file and entry.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
         self.path = path
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, separator, value = line.partition("=")
-            if separator:
-                self.setdefault(name.strip(), value.strip().strip('"'))
+        content = path.read_bytes() if content is None else content
+        for name, value in _entries(path, content):
+            self.setdefault(name, value)
 
     def __missing__(self, name: str) -> str:
         raise ValueError(f"{self.path}: has no {name}; the file is cut short or not a Landsat MTL")
@@ -39,9 +48,12 @@ class Mtl(dict[str, str]):
         """
         value = self[name]
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
-            raise ValueError(f"{self.path}: {name} = {value} is not a number") from None
+            number = nan
+        if not isfinite(number):
+            raise ValueError(f"{self.path}: {name} = {value} is not a number")
+        return number
 
     def sun_elevation_deg(self) -> float:
         """The sun's elevation at the scene's centre, degrees.
@@ -56,6 +68,36 @@ class Mtl(dict[str, str]):
                 "the horizon, between 0 and 90 degrees"
             )
         return elevation
+
+
+def _entries(path: Path, content: bytes) -> Iterator[tuple[str, str]]:
+    """Names and values in the order of the file, whatever the groups around them."""
+    try:
+        if path.suffix.lower() == ".xml":
+            yield from (
+                (item.tag, item.text or "") for item in ElementTree.fromstring(content).iter()
+            )
+        elif path.suffix.lower() == ".json":
+            yield from _leaves(json.loads(content))
+        else:
+            yield from _lines(content.decode("utf-8", "replace"))
+    except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise ValueError(f"{path}: is damaged or cut short: {error}") from None
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        name, separator, value = line.partition("=")
+        if separator:
+            yield name.strip(), value.strip().strip('"')
+
+
+def _leaves(tree: Any) -> Iterator[tuple[str, str]]:
+    for name, value in tree.items() if isinstance(tree, dict) else ():
+        if isinstance(value, dict):
+            yield from _leaves(value)
+        else:
+            yield name, str(value)
 
 
 def toa_values(mtl: Mtl, band: str) -> PhysicalValues:

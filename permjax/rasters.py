@@ -1,14 +1,17 @@
-"""A scene as open raster files: its bands as physical values, read window by window.
+"""A scene as open raster files: its bands as physical values on one grid, read window by window.
 
 Axes: h and w height and width of a window, N bands.
 """
 
+import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import nan
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from math import ceil, nan
 from os import PathLike
-from typing import Self
+from pathlib import Path
+from typing import Final, Self
 
 import numpy as np
 import rasterio
@@ -19,12 +22,20 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from permjax.bands import BandDescription, Kind
+from permjax.resampling import Taps, resample, taps
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of a scene, as numpy slices them."""
 
 PhysicalValues = Callable[[NDArray], NDArray[np.float32]]
 """From digital numbers to reflectance or kelvin."""
+
+Missing = Callable[[Window], NDArray[np.bool_]]
+"""The pixels [h, w] of a window of the files that hold no data in any band."""
+
+CACHE_BYTES: Final = 400 << 20
+"""For decoded blocks. Windows of 512 pixels of 20 m, read row by row, share two rows of the blocks
+of a Sentinel-2 product: 290 MB for all its bands. Each block is then decoded once."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +47,20 @@ class Channel:
         index: of the band in the file, from 1.
         no_data: the digital number of a pixel without data; None = the file names none.
         physical: what they mean.
+        step: pixels of the file along one pixel of the scene's grid.
     """
 
     dataset: DatasetReader
     index: int
     no_data: float | None
     physical: PhysicalValues
+    step: float = 1.0
+
+    def missing(self, dn: NDArray) -> NDArray[np.bool_]:
+        """Where numbers stand for no data."""
+        with np.errstate(over="ignore"):  # A file may name a number that its type cannot hold.
+            blank = np.asarray(dn == self.no_data)
+        return blank | ~np.isfinite(dn) if dn.dtype.kind == "f" else blank
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,14 @@ class Scene:
         sun_elevation_deg: degrees above the horizon, NaN = unknown.
         crs: coordinate reference system; None = the scene is not georeferenced.
         transform: from (column, row) of pixel corners to coordinates of `crs`.
+        height: rows of the grid.
+        width: columns of the grid.
+        files: what the scene is read from, as absolute paths.
+        notes: what its user should know, one sentence each.
         zeros_are_fill: a pixel whose digital number is 0 in all bands holds no data.
+        missing: what else says that pixels hold no data. With it or `zeros_are_fill`, all
+            channels have one step.
+        resources: what `with` closes.
     """
 
     name: str
@@ -68,44 +94,63 @@ class Scene:
     sun_elevation_deg: float
     crs: CRS | None
     transform: Affine
-    zeros_are_fill: bool
-
-    @property
-    def height(self) -> int:
-        """Rows of the grid."""
-        return self.channels[0].dataset.height
-
-    @property
-    def width(self) -> int:
-        """Columns of the grid."""
-        return self.channels[0].dataset.width
+    height: int
+    width: int
+    files: frozenset[Path]
+    notes: tuple[str, ...] = ()
+    zeros_are_fill: bool = False
+    missing: tuple[Missing, ...] = ()
+    resources: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
 
     def read(self, window: Window) -> NDArray[np.float32]:
         """Physical values float32 [h, w, N] of a window inside the scene; NaN = no data.
 
+        Finer bands are averaged over their pixels, coarser ones interpolated bilinearly; what is
+        read for a window is what a larger window around it holds there.
+
         Raises:
-            OSError: the file is damaged; the message names it.
+            OSError: a file is damaged; the message names it.
         """
+        spans = {channel: self._spans(channel, window) for channel in self.channels}
+        numbers = [
+            read_dn(channel.dataset, channel.index, (rows.span, columns.span))
+            for channel, (rows, columns) in spans.items()
+        ]
+        fill = self._fill(numbers, spans[self.channels[0]])
         h, w = (part.stop - part.start for part in window)
         image = np.empty((h, w, len(self.channels)), np.float32)
-        fill = np.full((h, w), self.zeros_are_fill)
-        for i, channel in enumerate(self.channels):
-            dn = read_dn(channel.dataset, channel.index, window)
-            image[..., i] = channel.physical(dn)
-            image[dn == channel.no_data, i] = nan
-            fill &= dn == 0
-        image[fill] = nan
+        for i, (channel, (rows, columns)) in enumerate(spans.items()):
+            missing = channel.missing(numbers[i])
+            missing = missing if fill is None else missing | fill
+            if channel.step == 1:
+                image[..., i] = channel.physical(numbers[i])
+                image[missing, i] = nan
+            else:
+                mean = resample(numbers[i], missing, rows, columns)
+                image[..., i] = channel.physical(mean)
         # No ground and no cloud is at 0 K: a blank thermal band is one without data.
         thermal = np.asarray(self.bands.kind) == Kind.BRIGHTNESS_TEMPERATURE
         image[(image <= 0) & thermal] = nan
         return image
 
+    def _spans(self, channel: Channel, window: Window) -> tuple[Taps, Taps]:
+        rows, columns = window
+        height, width = channel.dataset.shape
+        return taps(rows, channel.step, height), taps(columns, channel.step, width)
+
+    def _fill(self, numbers: list[NDArray], spans: tuple[Taps, Taps]) -> NDArray[np.bool_] | None:
+        """Pixels of the files' grid without data in any band; None = nothing tells."""
+        window = (spans[0].span, spans[1].span)
+        fills = [missing(window) for missing in self.missing]
+        if self.zeros_are_fill:
+            fills.append(np.logical_and.reduce([dn == 0 for dn in numbers]))
+        return np.logical_or.reduce(fills) if fills else None
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for channel in self.channels:
-            channel.dataset.close()
+        self.resources.close()
 
 
 def open_raster(path: str | PathLike[str]) -> DatasetReader:
@@ -138,3 +183,50 @@ def read_dn(dataset: DatasetReader, index: int, window: Window) -> NDArray:
             f"{dataset.name}: band {index} cannot be read: the file is damaged or cut short; "
             "fetch it again"
         ) from None
+
+
+def regrid(shape: tuple[int, int], transform: Affine, step: float) -> tuple[int, int, Affine]:
+    """Rows, columns and transform of the grid that covers a file's with pixels `step` times as big.
+
+    Raises:
+        ValueError: the pixels are not between 1/100 and 10000 times as big.
+    """
+    if not 0.01 <= step <= 10_000:
+        raise ValueError(
+            f"pixels {step:g} times as big as the file's cannot be made: give the size of a pixel "
+            "in metres, between 1/100 and 10000 times that of the file"
+        )
+    rows, columns = (max(1, ceil(size / step - 1e-6)) for size in shape)
+    a, b, left, d, e, top = transform[:6]
+    return rows, columns, Affine(a * step, b * step, left, d * step, e * step, top)
+
+
+def flagged(dataset: DatasetReader, bits: int) -> Missing:
+    """Pixels without data by a quality file: those where any of `bits` is set."""
+    return lambda window: (read_dn(dataset, 1, window) & bits) != 0
+
+
+def masked_out(dataset: DatasetReader) -> Missing:
+    """Pixels without data by a file's own mask or alpha band: those where it is 0."""
+
+    def missing(window: Window) -> NDArray[np.bool_]:
+        try:
+            return dataset.read_masks(1, window=window) == 0
+        except RasterioError:
+            raise OSError(
+                f"{dataset.name}: its mask cannot be read: the file is damaged or cut short; "
+                "fetch it again"
+            ) from None
+
+    return missing
+
+
+def bound_cache() -> None:
+    """Holds the cache of decoded blocks at `CACHE_BYTES`, unless `GDAL_CACHEMAX` is set.
+
+    By itself it takes a twentieth of the machine's memory: too little on a small one, and on a
+    large one more than a scene needs.
+    """
+    if "GDAL_CACHEMAX" not in os.environ:
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+            pass

@@ -1,19 +1,22 @@
-"""Scenes on disk, opened: a Landsat product, or a GeoTIFF of any sensor."""
+"""Scenes on disk, opened: Sentinel-2 and Landsat products, or a raster file of any sensor."""
 
 from contextlib import ExitStack
-from functools import partial
-from math import nan
+from dataclasses import replace
+from math import isfinite
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from rasterio.io import DatasetReader
 
-from permjax.bands import BandDescription, Kind, describe_bands
-from permjax.landsat import open_landsat
-from permjax.radiometry import linear
-from permjax.rasters import Channel, PhysicalValues, Scene, open_raster
-from permjax.sensors import SENSORS, Sensor, select_sensors
+from permjax.bands import BandDescription, Kind
+from permjax.landsat import is_landsat, open_landsat
+from permjax.products import ARCHIVES, product_files
+from permjax.raster_files import open_raster_file
+from permjax.rasters import Scene, bound_cache
+from permjax.sensors import select_sensors
+from permjax.sentinel2 import is_sentinel2, open_sentinel2
+
+_METADATA = ("_mtl.txt", "_mtl.xml", "_mtl.json", "mtd_msil1c.xml", "mtd_msil2a.xml")
 
 
 def open_scene(
@@ -24,138 +27,91 @@ def open_scene(
     surface: bool = False,
     scale: float | None = None,
     offset: float = 0.0,
+    gsd_m: float | None = None,
 ) -> Scene:
-    """Opens a Landsat 8 or 9 Collection 2 folder, or a GeoTIFF of any sensor.
+    """Opens a Sentinel-2 or Landsat product, or any raster file whose bands are described.
 
-    A Landsat folder tells everything itself; the options are for a GeoTIFF. Its bands are
-    described by `bands`, by `sensor`, or by the tags `wavelength_nm`, `bandwidth_nm` and `unit`
-    ("1" or "K") of each band in the file, whichever is given first in this order.
+    A product (a folder, a zip or tar archive, or its metadata file) tells everything itself; what
+    is said of it besides must agree. The bands of a raster file are described by `bands`, by
+    `sensor`, or by the tags `wavelength_nm`, `bandwidth_nm` and `unit` ("1" or "K") of each band
+    in the file, whichever is given first in this order.
 
     Args:
-        path: a Landsat folder with its MTL.txt, or a GeoTIFF.
-        sensor: key of `SENSORS`. The file's band names then say which of its bands they are;
-            without names, the file must hold all of them in the table's order.
+        path: of the product or file.
+        sensor: key of `SENSORS`, or a TOML file that describes one. The file's band names then say
+            which of its bands they are; without names, the file must hold all of them in the
+            table's order.
         bands: a description of the file's bands, as `describe_bands` gives it.
         surface: the reflectance is that of the surface (a level 2 product).
         scale: reflectance per digital number, instead of what the file says.
         offset: reflectance of digital number 0, with `scale`.
+        gsd_m: size of a pixel of the scene's grid in metres; None = 20 for Sentinel-2, the pixels
+            of the files otherwise.
 
     Raises:
-        FileNotFoundError: nothing is there, or a folder holds no MTL.txt.
-        ValueError: the bands are not described, or the description does not fit.
-        OSError: the file is damaged.
+        FileNotFoundError: nothing is there, or a folder holds no product.
+        ValueError: the bands are not described, or what is said does not fit the file.
+        OSError: a file is damaged.
     """
     path = Path(path)
+    factors = _factors(scale, offset)
+    if gsd_m is not None and not (isfinite(gsd_m) and gsd_m > 0):
+        raise ValueError(f"gsd_m is {gsd_m}: give the size of a pixel in metres")
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
+    bound_cache()
+    if path.is_file() and path.name.lower().endswith(_METADATA):
+        path = path.parent
     with ExitStack() as opening:
-        if path.is_dir():
-            scene = open_landsat(path, opening)
+        if path.is_dir() or path.name.lower().endswith(ARCHIVES):
+            if bands is not None or factors is not None:
+                raise ValueError(
+                    f"{path}: a product tells its bands and their scale itself: leave out bands "
+                    "and scale"
+                )
+            scene = _open_product(path, opening, gsd_m)
+            _check_said(path, scene, sensor, surface)
         else:
-            factors = None if scale is None else (scale, offset)
-            dataset = opening.enter_context(open_raster(path))
-            scene = _open_geotiff(dataset, sensor, bands, surface, factors)
-        opening.pop_all()  # All is well: the files stay open, for the scene to close.
-        return scene
+            scene = open_raster_file(path, opening, sensor, bands, surface, factors, gsd_m)
+        if np.isnan(scene.sun_elevation_deg):
+            scene = replace(scene, notes=(*scene.notes, "the sun's elevation is unknown"))
+        return replace(scene, resources=opening.pop_all())  # They stay open for the scene.
 
 
-def _open_geotiff(
-    dataset: DatasetReader,
-    sensor: str | None,
-    bands: BandDescription | None,
-    surface: bool,
-    factors: tuple[float, float] | None,
-) -> Scene:
-    table = _one_sensor(sensor) if sensor else SENSORS.get(dataset.tags().get("sensor", ""))
-    if bands is not None:
-        bands = describe_bands(*bands, band_count=dataset.count)
-    elif sensor and table:
-        bands = _describe_by_sensor(dataset, table, surface)
-    else:
-        bands = _describe_by_tags(dataset, surface)
-    channels = [
-        Channel(dataset, i + 1, dataset.nodatavals[i], _geotiff_physical(dataset, i, kind, factors))
-        for i, kind in enumerate(bands.kind)
-    ]
-    integers = all(np.issubdtype(dtype, np.integer) for dtype in dataset.dtypes)
-    return Scene(
-        name=Path(dataset.name).stem,
-        channels=tuple(channels),
-        bands=bands,
-        sensor=table.name if table else dataset.tags().get("sensor"),
-        gsd_m=_gsd_m(dataset, table),
-        sun_elevation_deg=_number(dataset, "sun_elevation_deg", nan),
-        crs=dataset.crs,
-        transform=dataset.transform,
-        zeros_are_fill=integers and set(dataset.nodatavals) == {None},
+def _factors(scale: float | None, offset: float) -> tuple[float, float] | None:
+    if scale is None:
+        if offset != 0:
+            raise ValueError(f"offset {offset:g} is given without a scale: give both")
+        return None
+    if not (isfinite(scale) and scale > 0 and isfinite(offset)):
+        raise ValueError(
+            f"scale {scale:g} and offset {offset:g} make no reflectance: the scale is a positive "
+            "number such as 0.0001"
+        )
+    return scale, offset
+
+
+def _open_product(path: Path, opening: ExitStack, gsd_m: float | None) -> Scene:
+    tile = None
+    if path.is_dir() and path.resolve().parent.name == "GRANULE":
+        tile, path = f"GRANULE/{path.resolve().name}", path.resolve().parent.parent
+    files = product_files(path, opening)
+    if is_sentinel2(files):
+        return open_sentinel2(files, opening, gsd_m, tile)
+    if is_landsat(files):
+        return open_landsat(files, opening, gsd_m)
+    raise FileNotFoundError(
+        f"{path}: holds no MTD_MSIL1C.xml or MTD_MSIL2A.xml of a Sentinel-2 product and no *_MTL "
+        "file (.txt, .xml or .json) of a Landsat product; give one of them, or a raster file"
     )
 
 
-def _gsd_m(dataset: DatasetReader, sensor: Sensor | None) -> float:
-    """By the grid where it is in metres, else by the file's tag, else by the sensor."""
-    if dataset.crs is not None and dataset.crs.linear_units in ("metre", "meter"):
-        return dataset.res[0]
-    return _number(dataset, "gsd_m", sensor.gsd_m if sensor else nan)
-
-
-def _number(dataset: DatasetReader, tag: str, default: float) -> float:
-    text = dataset.tags().get(tag, default)
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{dataset.name}: the tag {tag} is {text!r}, not a number") from None
-
-
-def _one_sensor(name: str) -> Sensor:
-    chosen = select_sensors([name])
-    if len(chosen) != 1:
-        keys = ", ".join(sensor.name for sensor in chosen)
-        raise ValueError(f"{name!r} names several sensors: say which one made the file: {keys}")
-    return chosen[0]
-
-
-def _describe_by_sensor(dataset: DatasetReader, sensor: Sensor, surface: bool) -> BandDescription:
-    names = [name for name in dataset.descriptions if name]
-    if len(names) == dataset.count:
-        return sensor.describe(names, surface=surface)
-    if dataset.count != len(sensor.bands):
+def _check_said(path: Path, scene: Scene, sensor: str | None, surface: bool) -> None:
+    """Refuses what the product's own metadata contradict."""
+    if sensor and scene.sensor not in {chosen.name for chosen in select_sensors([sensor])}:
+        raise ValueError(f"{path}: is of {scene.sensor}, not of {sensor}: leave out the sensor")
+    if surface and Kind.SURFACE_REFLECTANCE not in scene.bands.kind:
         raise ValueError(
-            f"{dataset.name}: has {dataset.count} bands without names and {sensor.name} has "
-            f"{len(sensor.bands)}: name the file's bands, or describe them"
+            f"{path}: is a level 1 product: its reflectance is that of the top of the atmosphere, "
+            "not of the surface"
         )
-    return sensor.describe(surface=surface)
-
-
-def _describe_by_tags(dataset: DatasetReader, surface: bool) -> BandDescription:
-    tags = [dataset.tags(i) for i in dataset.indexes]
-    for i, band in zip(dataset.indexes, tags, strict=True):
-        if not {"wavelength_nm", "bandwidth_nm"} <= set(band):
-            raise ValueError(
-                f"{dataset.name}: band {i} has no tags wavelength_nm and bandwidth_nm: "
-                "name the sensor, or describe the bands"
-            )
-    reflected = Kind.SURFACE_REFLECTANCE if surface else Kind.REFLECTANCE
-    try:
-        return describe_bands(
-            [band["wavelength_nm"] for band in tags],
-            [band["bandwidth_nm"] for band in tags],
-            [Kind.BRIGHTNESS_TEMPERATURE if b.get("unit") == "K" else reflected for b in tags],
-        )
-    except ValueError as error:
-        raise ValueError(f"{dataset.name}: {error}") from None
-
-
-def _geotiff_physical(
-    dataset: DatasetReader, i: int, kind: int, factors: tuple[float, float] | None
-) -> PhysicalValues:
-    """By the factors given for reflectance, else by those of band `i` in the file."""
-    of_file = (dataset.scales[i], dataset.offsets[i])
-    if kind == Kind.BRIGHTNESS_TEMPERATURE:
-        return partial(linear, mult=of_file[0], add=of_file[1])
-    mult, add = factors or of_file
-    if (mult, add) == (1, 0) and np.issubdtype(dataset.dtypes[i], np.integer):
-        raise ValueError(
-            f"{dataset.name}: band {i + 1} holds {dataset.dtypes[i]} digital numbers without a "
-            "scale: give the scale, such as 0.0001, and the offset that make them reflectance"
-        )
-    return partial(linear, mult=mult, add=add)

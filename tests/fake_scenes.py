@@ -95,7 +95,7 @@ def landsat_folder(
         write_geotiff(folder / f"{product}_{name}.TIF", dn[None], grid if georeferenced else None)
     # What stands beside the bands in a real product, and is none of them here.
     panchromatic = np.full((1, 2 * height, 2 * width), 9_000, np.uint16)
-    write_geotiff(folder / f"{product}_QA_PIXEL.TIF", np.ones((1, height, width), np.uint16))
+    write_geotiff(folder / f"{product}_QA_PIXEL.TIF", np.full((1, height, width), 21824, np.uint16))
     if level == 1:
         write_geotiff(folder / f"{product}_B8.TIF", panchromatic)
     mtl = _mtl(product, processing, height, width)

@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEVELS = [
     {"bands", "classes", "pairs"},
-    {"sensors", "layers", "radiometry"},
+    {"sensors", "layers", "radiometry", "resampling", "products"},
     {"models", "losses", "metrics", "augmentation", "rasters"},
     {"config", "logs", "mtl", "mask_files"},
-    {"landsat"},
+    {"landsat", "sentinel2", "raster_files"},
     {"data", "checkpoints", "scenes"},
     {"training", "evaluation", "inference"},
     {"report"},

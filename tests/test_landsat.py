@@ -114,7 +114,7 @@ def test_a_crop_that_the_mtl_does_not_describe_has_no_coordinates(tmp_path):
     [
         ("SUN_ELEVATION = 30.0", "", "has no SUN_ELEVATION"),
         ("SUN_ELEVATION = 30.0", "SUN_ELEVATION = high", "SUN_ELEVATION = high is not a number"),
-        ("LANDSAT_8", "LANDSAT_5", "LANDSAT_5 is not read"),
+        ("LANDSAT_8", "LANDSAT_5", "LANDSAT_5 with OLI_TIRS is not read"),
         ("REFLECTANCE_ADD_BAND_3 = -0.100000", "", "has no REFLECTANCE_ADD_BAND_3"),
     ],
 )
@@ -126,11 +126,11 @@ def test_a_faulty_mtl_is_named(tmp_path, old, new, message):
 
 
 def test_a_folder_must_be_one_product(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no files \*_MTL.txt"):
+    with pytest.raises(FileNotFoundError, match=r"holds no MTD_MSIL1C.xml"):
         open_scene(tmp_path)
     folder = landsat_folder(tmp_path)
     (folder / "other_MTL.txt").touch()
-    with pytest.raises(FileNotFoundError, match="holds 2 files"):
+    with pytest.raises(ValueError, match="MTL files of 2 products"):
         open_scene(folder)
     (folder / "other_MTL.txt").unlink()
     for path in folder.glob("*_B*.TIF"):

@@ -32,16 +32,18 @@ def test_without_declared_no_data_only_zeros_in_all_bands_are_fill(tmp_path, dn)
 def test_a_blank_thermal_band_is_a_band_without_data(tmp_path, dn):
     dn[2] = 0
     with open_scene(tagged_geotiff(tmp_path / "a.tif", dn)) as scene:
-        missing = np.isnan(whole(scene))
-    assert missing[..., 2].all()
-    assert not missing[..., :2].any()
+        image = whole(scene)
+    assert image.shape == (12, 10, 2)
+    assert np.isfinite(image).all()
+    assert scene.bands.wavelength_nm.tolist() == [665, 833]
+    assert any("left out: 10895 nm" in note for note in scene.notes)
 
 
 def test_damaged_files_are_named(tmp_path, dn):
     path = tagged_geotiff(tmp_path / "cut.tif", np.tile(dn, (1, 40, 40)), BANDS)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with open_scene(path) as scene, pytest.raises(OSError, match=r"cut\.tif: band .* cut short"):
+    with pytest.raises(OSError, match=r"cut\.tif: band .* cut short"), open_scene(path) as scene:
         whole(scene)
     path.write_bytes(b"not a TIFF at all")
     with pytest.raises(OSError, match=r"cut\.tif: is not a raster file"):
