@@ -80,7 +80,8 @@ def _list() -> None:
         table.add_column(column, no_wrap=True)
     for command in COMMANDS:
         table.add_row(command.name, *command.facts)
-    Console(width=max(Console().width, WIDEST_LIST)).print(table)
+    # Never cut, whatever the terminal: names and addresses are there to be copied.
+    Console(width=1000).print(table)
 
 
 def _simulated_arguments(parser: ArgumentParser) -> None:
@@ -169,9 +170,6 @@ def _source_command(name: str) -> Command:
     facts = (it.sensor, str(it.scene_count), it.download, it.licence, it.where)
     return Command(name, it.title, _source_arguments, _build_source, patch_size=256, facts=facts)
 
-
-WIDEST_LIST: Final = 130
-"""Characters of the longest row; narrower terminals wrap it."""
 
 COMMANDS: Final = (
     *(_source_command(name) for name in NAMES),

@@ -11,7 +11,7 @@ DATA_SET = DataSet(
     scene_count=95,
     download="57 GB unpacked",
     licence="Apache-2.0",
-    where="https://github.com/SorourMo",  # Has a page of either; the list has no room for both.
+    where="https://github.com/SorourMo/38-Cloud-A-Cloud-Segmentation-Dataset",
     find=find,
     builder=Builder,
 )
