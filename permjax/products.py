@@ -101,7 +101,9 @@ def _zip(path: Path, opening: ExitStack) -> ProductFiles:
 
 def _tar(path: Path, opening: ExitStack) -> ProductFiles:
     archive = opening.enter_context(tarfile.TarFile.open(path))
-    members = {member.name: member for member in archive if member.isfile()}
+    # Some are called ./name, and GDAL leaves that out.
+    files = (member for member in archive if member.isfile())
+    members = {PurePosixPath(member.name).as_posix(): member for member in files}
 
     def content(name: str) -> bytes:
         with _naming_damage(path):

@@ -22,7 +22,7 @@ class Taps:
         span: of the pixels to read.
         index: int [h, K], counted from the start of `span`.
         weight: float32 [h, K], each row of sum 1.
-        own: int [h], the pixel under each centre if values are interpolated; None if averaged.
+        own: int [h], the pixel under each centre; None where several are averaged.
     """
 
     span: slice
@@ -50,7 +50,7 @@ def taps(part: slice, step: float, length: int) -> Taps:
         weight = np.clip(np.minimum(end, pixels + 1) - np.maximum(begin, pixels), 0, None)
         weight[weight < _EPSILON] = 0
         weight[:, 0] += weight.sum(axis=1) == 0  # Past the edge: the last pixel.
-        own = None
+        own = pixels[:, 0] if step == 1 else None
     else:
         centre = (targets + 0.5) * step
         low = np.floor(centre - 0.5).astype(int)
