@@ -6,7 +6,7 @@ Axes: h and w height and width of a window, N bands.
 import os
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from math import ceil, nan
 from os import PathLike
@@ -112,11 +112,12 @@ class Scene:
             OSError: a file is damaged; the message names it.
         """
         spans = {channel: self._spans(channel, window) for channel in self.channels}
-        numbers = [
-            read_dn(channel.dataset, channel.index, (rows.span, columns.span))
-            for channel, (rows, columns) in spans.items()
-        ]
-        fill = self._fill(numbers, spans[self.channels[0]])
+        with _bounded_cache():
+            numbers = [
+                read_dn(channel.dataset, channel.index, (rows.span, columns.span))
+                for channel, (rows, columns) in spans.items()
+            ]
+            fill = self._fill(numbers, spans[self.channels[0]])
         h, w = (part.stop - part.start for part in window)
         image = np.empty((h, w, len(self.channels)), np.float32)
         for i, (channel, (rows, columns)) in enumerate(spans.items()):
@@ -221,12 +222,12 @@ def masked_out(dataset: DatasetReader) -> Missing:
     return missing
 
 
-def bound_cache() -> None:
-    """Holds the cache of decoded blocks at `CACHE_BYTES`, unless `GDAL_CACHEMAX` is set.
+def _bounded_cache() -> AbstractContextManager:
+    """Holds the cache of decoded blocks at `CACHE_BYTES` meanwhile, unless the user has set it.
 
     By itself it takes a twentieth of the machine's memory: too little on a small one, and on a
     large one more than a scene needs.
     """
-    if "GDAL_CACHEMAX" not in os.environ:
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
-            pass
+    if "GDAL_CACHEMAX" in os.environ:
+        return nullcontext()
+    return rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES)

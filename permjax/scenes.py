@@ -12,7 +12,7 @@ from permjax.bands import BandDescription, Kind
 from permjax.landsat import is_landsat, open_landsat
 from permjax.products import ARCHIVES, product_files
 from permjax.raster_files import open_raster_file
-from permjax.rasters import Scene, bound_cache
+from permjax.rasters import Scene
 from permjax.sensors import select_sensors
 from permjax.sentinel2 import is_sentinel2, open_sentinel2
 
@@ -59,7 +59,6 @@ def open_scene(
         raise ValueError(f"gsd_m is {gsd_m}: give the size of a pixel in metres")
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
-    bound_cache()
     if path.is_file() and path.name.lower().endswith(_METADATA):
         path = path.parent
     with ExitStack() as opening:
