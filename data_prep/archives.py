@@ -30,6 +30,7 @@ _DAMAGED: Final = (
     lzma.LZMAError,
     EOFError,
     OSError,
+    UnicodeDecodeError,
 )
 
 
@@ -143,6 +144,10 @@ def _naming_damage(path: Path) -> Iterator[None]:
         raise OSError(
             f"{path}: the archive is damaged or cut short ({error}); fetch it again"
         ) from None
+    except RuntimeError as error:  # A compression that Python has not, or a password.
+        raise OSError(
+            f"{path}: the archive cannot be read packed ({error}); unpack it and give its folder"
+        ) from None
 
 
 def find_files(
@@ -178,8 +183,11 @@ def find_files(
         elif found.size_bytes == 0:
             faults.append(_empty(found))
         else:
+            before = len(files)
             try:
                 files.extend(Archive(path).files())
+                if len(files) == before:  # As where a download reserved space and then stopped.
+                    faults.append(f"{found}: the archive holds no file; fetch it again")
             except OSError as error:
                 faults.append(str(error))
     return [file for file in files if not _is_hidden(file.name)], faults

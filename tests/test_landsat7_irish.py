@@ -111,10 +111,14 @@ def test_without_an_mtl_the_sun_is_unknown_and_gains_are_the_usual_ones(tmp_path
     assert NO_MTL in capsys.readouterr().err.replace("\n", " ")
 
 
+NEW_MTL = "LE07_L1TP_226098_20011112_20170202_01_T1_MTL.txt"
+
+
+@pytest.mark.parametrize("name", [f"{stem(FIRST)}_MTL.txt", NEW_MTL, "LE72260982001316ASN00_MTL.txt"])
 @pytest.mark.parametrize("reflectance", [False, True])
-def test_newer_mtls_have_factors(tmp_path, reflectance):
+def test_newer_mtls_have_factors(tmp_path, reflectance, name):
     folder = write_original(tmp_path / "source")
-    write_new_mtl(folder, FIRST, reflectance=reflectance)
+    write_new_mtl(folder, FIRST, reflectance=reflectance).rename(folder / name)
     image = image_by_band(one_record(tmp_path / "source", tmp_path / "data"))
     dn = digital_numbers().astype(float)
     dn[dn == 0] = np.nan
@@ -125,6 +129,15 @@ def test_newer_mtls_have_factors(tmp_path, reflectance):
         np.testing.assert_allclose(image[band], np.minimum(value, 6.3532), atol=6e-5, err_msg=band)
     kelvin = 1282.71 / np.log(666.09 / (dn[..., INDEX["B6"]] * 0.067 - 0.5) + 1)
     np.testing.assert_allclose(image["B6"], kelvin, atol=6e-3)
+
+
+def test_of_two_mtls_that_of_the_bands_is_read(tmp_path):
+    folder = write_original(tmp_path / "source")
+    older = (folder / f"{stem(FIRST)}_MTL.txt").read_bytes()
+    write_new_mtl(folder, FIRST, reflectance=True).rename(folder / NEW_MTL)
+    (folder / f"{stem(FIRST)}_MTL.txt").write_bytes(older)
+    record = one_record(tmp_path / "source", tmp_path / "data")
+    assert_close(image_by_band(record), expected(digital_numbers(), 0.5))
 
 
 # --- Labels ---------------------------------------------------------------------------------

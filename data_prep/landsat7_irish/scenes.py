@@ -49,7 +49,9 @@ _FILE: Final = re.compile(
     r"L7[12](\d{3})(\d{3})_(\d{3})(\d{8})(?:_(B[1-578]0|B6[12]|MTL))?\.(?:TIF|txt)", re.I
 )
 _LABEL: Final = re.compile(r".*(newmask2015|mask2019)\.TIF", re.I)
-_ALMOST: Final = re.compile(r"L7.*_B\d+\.TIF|L7\d+_\d+\.TIF|L7.*_MTL\.txt", re.I)
+# As the files of those years call it, L71..., or since, LE7... or LE07...
+_MTL: Final = re.compile(r"LE?0?7.*_MTL\.txt", re.I)
+_ALMOST: Final = re.compile(r"L7.*_B\d+\.TIF|L7\d+_\d+\.TIF", re.I)
 _SCENE_ARCHIVE: Final = re.compile(r"^(p\d+_.*)\.(tar\.gz|tgz|tar)$", re.I)
 
 Files = dict[str, Path]
@@ -111,7 +113,7 @@ def _part(basename: str) -> str | None:
         return (match[5] or "").upper()
     if match := _LABEL.fullmatch(basename):
         return match[1].upper()
-    return None
+    return "MTL" if _MTL.fullmatch(basename) else None
 
 
 def _is_read(file: SourceFile) -> bool:
@@ -153,7 +155,8 @@ def _packed_scene(name: str, archive: SourceFile) -> SourceScene:
 @contextmanager
 def _open_loose(name: str, files: list[SourceFile]) -> Iterator[OpenScene]:
     with on_disk(files) as paths:
-        parts = {_part(path.name) or "": path for path in paths}
+        # Of two MTLs that of the older name, L71..., as the bands have it.
+        parts = {_part(path.name) or "": path for path in sorted(paths, reverse=True)}
         with _open(parts, _acquired(name, paths)) as opened:
             yield opened
 
