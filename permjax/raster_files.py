@@ -30,7 +30,8 @@ from permjax.sensors import SENSORS, Sensor, select_sensors
 _METRES_A_DEGREE: Final = 111_195.0
 """Of latitude: 1/360 of a great circle of the Earth's mean radius, 6371 km."""
 
-_BLANK_ROWS: Final = 256
+_BLANK_SIZE: Final = 512
+"""Of the windows in which an empty band is looked for."""
 
 
 def open_raster_file(
@@ -180,13 +181,18 @@ def _zeros_are_fill(dataset: DatasetReader) -> bool:
 def _is_blank(channel: Channel) -> bool:
     """Reads from the middle outwards, so that only an empty band is read whole."""
     height, width = channel.dataset.shape
-    starts = sorted(range(0, height, _BLANK_ROWS), key=lambda row: abs(row - height / 2))
-    for row in starts:
-        rows = slice(row, min(row + _BLANK_ROWS, height))
-        dn = read_dn(channel.dataset, channel.index, (rows, slice(0, width)))
-        if (~channel.missing(dn) & (dn != 0)).any():
-            return False
+    for row in _from_middle(height):
+        for column in _from_middle(width):
+            window = slice(row, row + _BLANK_SIZE), slice(column, column + _BLANK_SIZE)
+            dn = read_dn(channel.dataset, channel.index, window)
+            if (~channel.missing(dn) & (dn != 0)).any():
+                return False
     return True
+
+
+def _from_middle(length: int) -> list[int]:
+    starts = range(0, length, _BLANK_SIZE)
+    return sorted(starts, key=lambda start: abs(start + _BLANK_SIZE / 2 - length / 2))
 
 
 def _gsd_m(dataset: DatasetReader, sensor: Sensor | None) -> float:

@@ -265,6 +265,8 @@ def tiff(tmp_path_factory) -> tuple[Path, bytes]:
     return path, path.read_bytes()
 
 
+# rasterio tells of messages of GDAL that are not UTF-8, and goes on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @given(
     cut=st.one_of(st.just(1.0), st.floats(0, 1)),
     changes=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=4),
