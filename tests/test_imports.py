@@ -10,14 +10,25 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEVELS = [
     {"bands", "classes", "pairs"},
-    {"sensors", "layers", "radiometry", "resampling", "products"},
+    {
+        "sensors",
+        "layers",
+        "radiometry",
+        "resampling",
+        "products",
+        "plausibility",
+        "styles",
+        "compiled",
+    },
     {"models", "losses", "metrics", "augmentation", "rasters"},
-    {"config", "logs", "mtl", "mask_files"},
+    {"config", "logs", "mtl", "mask_files", "windows", "quicklook"},
     {"landsat", "sentinel2", "raster_files"},
     {"data", "checkpoints", "scenes"},
     {"training", "evaluation", "inference"},
-    {"report"},
+    {"report", "weights"},
+    {"xarrays", "mask_command"},
     {"cli"},
+    {"export_weights"},
 ]
 """A module imports from the levels before its own."""
 
@@ -65,6 +76,20 @@ import sys
 for name in ("tensorflow", "tensorflow_datasets", "grain", "scipy", "matplotlib",
              "tensorboardX", "data_prep"):
     sys.modules[name] = None
-import permjax, permjax.cli, permjax.inference, permjax.models, permjax.scenes
+import permjax.cli
+permjax.load_pretrained()
+for name in permjax.__all__:
+    getattr(permjax, name)
+loaded = {name.split(".")[0] for name in sys.modules}
+assert not loaded & {"orbax", "xarray", "dask"}, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_importing_permjax_does_not_wait_for_jax():
+    code = """
+import sys, permjax, permjax.cli
+assert not {"jax", "flax", "rasterio"} & set(sys.modules)
+assert set(permjax.__all__) == set(permjax._MODULE_OF) and set(permjax.__all__) <= set(dir(permjax))
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

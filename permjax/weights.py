@@ -1,0 +1,102 @@
+"""The weights that masking uses: plain arrays in a folder, without pickle and without orbax.
+
+A folder of weights holds `weights.npz` (parameters by name), `config.json` (their name and the size
+of the model) and `card.md` (what they were trained and measured on). The one that is shipped is
+`permjax/pretrained`; `permjax.export_weights` writes it from a run.
+"""
+
+import dataclasses
+import json
+import zipfile
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from permjax.inference import Masker
+from permjax.models import CloudMasker, ModelConfig
+
+PRETRAINED: Final = Path(__file__).with_name("pretrained")
+"""The folder of the weights that come with the package."""
+
+_ARRAYS, _CONFIG = "weights.npz", "config.json"
+
+
+def load_pretrained() -> Masker:
+    """The masker with the weights that come with the package; nothing is fetched.
+
+    What they were trained and measured on is told by `permjax/pretrained/card.md`.
+    """
+    return Masker(read_weights(PRETRAINED))
+
+
+def weights_name(folder: Path) -> str:
+    """The name of the weights in a folder, as mask files and summaries give it."""
+    return _read_config(folder)["name"]
+
+
+def write_weights(model: CloudMasker, config: ModelConfig, name: str, folder: Path) -> None:
+    """Writes a model's parameters as float16: half the size, and alike to 1/2000.
+
+    Args:
+        model: whose parameters to write.
+        config: the size it was made with.
+        name: of the weights.
+        folder: to write into; made if it is not there, files in it are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {key: value.astype(np.float16) for key, value in _named(nnx.state(model)).items()}
+    np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **arrays)
+    text = json.dumps({"name": name, "model": dataclasses.asdict(config)}, indent=2)
+    (folder / _CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def read_weights(folder: Path) -> CloudMasker:
+    """The model whose weights a folder holds, with float32 parameters on the default device.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: the files are damaged, or their weights are those of another model.
+    """
+    sizes = _read_config(folder)["model"]
+    try:
+        config = ModelConfig(**sizes | {"features": tuple(sizes["features"])})
+        with np.load(BytesIO((folder / _ARRAYS).read_bytes()), allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (TypeError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(f"{folder}: its weights are damaged: install permjax again") from None
+    # Shapes alone: initial values, which compile for seconds, are not needed.
+    graphdef, state = nnx.split(nnx.eval_shape(lambda: CloudMasker(config, rngs=nnx.Rngs(0))))
+    if {k: v.shape for k, v in arrays.items()} != {k: v.shape for k, v in _named(state).items()}:
+        raise ValueError(f"{folder}: its weights are those of another model: write them anew")
+    flat = [
+        (path, variable.replace(jnp.asarray(arrays[_name(path)], variable.dtype)))
+        for path, variable in nnx.to_flat_state(state)
+    ]
+    return nnx.merge(graphdef, nnx.from_flat_state(flat))
+
+
+def _named(state: nnx.State) -> dict[str, Any]:
+    """The arrays of a state, or their shapes, by name: `downs/0/kernel`."""
+    return {_name(path): variable.get_value() for path, variable in nnx.to_flat_state(state)}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return "/".join(map(str, path))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / _CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{folder}: there are no weights: {_CONFIG} is missing") from None
+    except ValueError:
+        config = None
+    if not isinstance(config, dict) or config.keys() != {"name", "model"}:
+        raise ValueError(f"{path}: does not describe weights: install permjax again")
+    return config
