@@ -47,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except MemoryError:
+        said = f"patches of {options.patch_size} pixels do not fit in memory: take smaller ones"
+        print(f"error: {said}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped: the same command goes on, or begins anew", file=sys.stderr)
         return 1

@@ -21,6 +21,9 @@ class SceneProgress:
         self._bar = bar
         self._size_bytes = {scene.name: scene.size_bytes for scene in scenes}
         self._seen: dict[str, tuple[float, int]] = {}
+        # Sums over all scenes, kept up as they change: there may be 20,000, told of thrice each.
+        self._done_bytes = 0.0
+        self._done_scenes = self._patches = 0
         self._task = bar.add_task(
             "", total=max(sum(self._size_bytes.values()), 1), rate="", counts="", start=False
         )
@@ -40,26 +43,30 @@ class SceneProgress:
         if not self._start:
             self._start = time.perf_counter()
             self._bar.start_task(self._task)
-        self._seen[scene] = share, patches
-        done_bytes = sum(self._size_bytes[name] * part for name, (part, _) in self._seen.items())
+        self._see(scene, share, patches)
         seconds = time.perf_counter() - self._start
-        rate = (done_bytes - self._skipped_bytes) / 1e6 / max(seconds, 1e-3)
-        done_scenes = sum(part == 1 for part, _ in self._seen.values())
-        patches = sum(count for _, count in self._seen.values())
+        rate = (self._done_bytes - self._skipped_bytes) / 1e6 / max(seconds, 1e-3)
         self._bar.update(
             self._task,
             description=scene,
-            completed=done_bytes,
+            completed=self._done_bytes,
             rate=f"{rate:.0f} MB/s",
-            counts=f"{done_scenes}/{len(self._size_bytes)} scenes, {patches} patches",
+            counts=f"{self._done_scenes}/{len(self._size_bytes)} scenes, {self._patches} patches",
         )
+
+    def _see(self, scene: str, share: float, patches: int) -> None:
+        share_before, patches_before = self._seen.get(scene, (0.0, 0))
+        self._seen[scene] = share, patches
+        self._done_bytes += self._size_bytes[scene] * (share - share_before)
+        self._done_scenes += (share == 1) - (share_before == 1)
+        self._patches += patches - patches_before
 
     def skip(self, scenes: Sequence[SourceScene], patches: int) -> None:
         """Scenes that an earlier run has packed, and how many patches they gave together."""
         for scene in scenes:
-            self._seen[scene.name] = 1.0, 0
+            self._see(scene.name, 1.0, 0)
             self._skipped_bytes += scene.size_bytes
-        self._seen[scenes[0].name] = 1.0, patches
+        self._see(scenes[0].name, 1.0, patches)
 
     def list_notes(self, notes: Mapping[str, Sequence[str]]) -> None:
         """What is true of which scenes and not seen in the records."""

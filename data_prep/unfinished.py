@@ -101,12 +101,14 @@ class Work:
 
         Raises:
             BlockingIOError: another run is packing this data set.
+            FileExistsError: another run, which ended since `is_done`, had other settings.
         """
         directory = self.root.parent
         directory.mkdir(parents=True, exist_ok=True)
         in_use = f"{directory}: another run is packing this data set: wait for it, or stop it"
         try:
             with locked(directory / ".lock", in_use):
+                self.is_done()  # Again: from here on nobody else writes.
                 try:
                     self._begin()
                     yield

@@ -265,6 +265,14 @@ def test_a_public_data_set_is_packed_from_the_command_line(tmp_path, capsys):
     assert {name: split.num_examples for name, split in splits.items()} == {"train": 4}
 
 
+def test_patches_too_large_for_memory_are_refused_in_a_sentence(tmp_path, capsys):
+    write_original(tmp_path / "source", TRAIN)
+    arguments = ["landsat8_biome", f"--source={tmp_path / 'source'}", "--patch_size=10000000"]
+    assert build.main([*arguments, f"--data_dir={tmp_path / 'data'}"]) == 1
+    assert "error: patches of 10000000 pixels do not fit in memory" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

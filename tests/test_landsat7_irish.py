@@ -112,9 +112,10 @@ def test_without_an_mtl_the_sun_is_unknown_and_gains_are_the_usual_ones(tmp_path
 
 
 NEW_MTL = "LE07_L1TP_226098_20011112_20170202_01_T1_MTL.txt"
+MTLS = (f"{stem(FIRST)}_MTL.txt", NEW_MTL, "LE72260982001316ASN00_MTL.txt")
 
 
-@pytest.mark.parametrize("name", [f"{stem(FIRST)}_MTL.txt", NEW_MTL, "LE72260982001316ASN00_MTL.txt"])
+@pytest.mark.parametrize("name", MTLS)
 @pytest.mark.parametrize("reflectance", [False, True])
 def test_newer_mtls_have_factors(tmp_path, reflectance, name):
     folder = write_original(tmp_path / "source")

@@ -115,8 +115,9 @@ def test_without_an_mtl_the_sun_is_unknown_and_the_metadata_says_so(tmp_path, ca
     assert np.isnan(record["sun_elevation_deg"])
     image, dn = image_of(record), digital_numbers().astype(float)
     np.testing.assert_allclose(image[3:40, :36, 3], dn[3:, :, 3] * 2e-5 - 0.1, atol=6e-5)
-    kelvin = 1321.08 / np.log(774.89 / (dn[3:, :, 9] * 3.342e-4 + 0.1) + 1)
-    np.testing.assert_allclose(image[3:40, :36, 8], kelvin, atol=6e-3)
+    for i, k1, k2 in ((8, 774.89, 1321.08), (9, 480.89, 1201.14)):
+        kelvin = k2 / np.log(k1 / (dn[3:, :, i + 1] * 3.342e-4 + 0.1) + 1)
+        np.testing.assert_allclose(image[3:40, :36, i], kelvin, atol=6e-3)
     assert metadata(directory)["notes"] == {NO_MTL: [TRAIN]}
     assert NO_MTL in capsys.readouterr().err
 
@@ -189,6 +190,10 @@ def other_size(folder: Path, scene: str) -> None:
     write_geotiff(folder / f"{scene}_B5.TIF", np.ones((1, 8, 8), np.uint16))
 
 
+def other_type(folder: Path, scene: str) -> None:
+    write_geotiff(folder / f"{scene}_B5.TIF", np.ones((1, *codes().shape), np.uint8))
+
+
 def edit_mtl(old: str, new: str):
     def do(folder: Path, scene: str) -> None:
         path = folder / f"{scene}_MTL.txt"
@@ -213,7 +218,9 @@ FAULTS = {
     "cut mask": (cut_mask, r"_fixedmask\.img: is cut short"),
     "code": (unknown_code, r"_fixedmask\.img: holds the codes \[7\]"),
     "band size": (other_size, r"_B5\.TIF: has 8 x 8 pixels"),
+    "band type": (other_type, r"_B5\.TIF: holds uint8, not uint16"),
     "other scene": (edit_mtl(TEST, TRAIN), r"_MTL\.txt: is of another scene, " + TRAIN),
+    "other day": (edit_mtl(TEST, f"{TEST[:15]}7LGN00"), r"_MTL\.txt: is of another scene, "),
     "other satellite": (edit_mtl("LANDSAT_8", "LANDSAT_7"), r"_MTL\.txt: is of LANDSAT_7"),
     "no factor": (edit_mtl("REFLECTANCE_MULT_BAND_3", "X"), r"MTL\.txt: has no REFLECTANCE_MULT_B"),
     "no number": (edit_mtl("= 774.89", "= a"), r"MTL\.txt: K1_CONSTANT_BAND_10 = a is not a"),
@@ -293,3 +300,11 @@ def test_a_folder_without_scenes_is_refused(tmp_path):
         build(NAME, tmp_path, tmp_path / "data")
     with pytest.raises(FileNotFoundError, match="there is no such folder or archive"):
         build(NAME, tmp_path / "none", tmp_path / "data")
+
+
+def test_a_stack_of_other_bands_is_refused(tmp_path):
+    folder = write_repacked(tmp_path / "source")
+    for count in (10, 12):
+        write_geotiff(folder / f"{TRAIN}.TIF", np.ones((count, *codes().shape), np.uint16))
+        with pytest.raises(ValueError, match=f"00.TIF: has {count} bands, not the 11 from B1 to"):
+            build(NAME, tmp_path / "source", tmp_path / "data")

@@ -12,6 +12,7 @@ from fake_biome import CLEAR, TEST, TRAIN, write_original
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_prep import packing
 from data_prep.landsat8_biome import DATA_SET
 from data_prep.packing import cut_parts, pack, scene_splits
 from data_prep.patches import SPLITS
@@ -157,6 +158,20 @@ def test_what_is_there_is_left_or_refused(tmp_path, source):
     with pytest.raises(FileExistsError, match="scenes 3, not 4"):
         build(NAME, source, tmp_path / "data", patch_size=64)
     assert {path: path.stat().st_mtime_ns for path in directory.iterdir()} == before
+
+
+def test_a_run_with_other_settings_that_ended_meanwhile_is_not_taken_for_this_one(
+    tmp_path, monkeypatch
+):
+    scenes = [scene(i) for i in range(4)]
+
+    def meanwhile(*_: object) -> None:
+        monkeypatch.undo()
+        pack(made_up(scenes), tmp_path, tmp_path / "data", patch_size=4)
+
+    monkeypatch.setattr(packing, "_check_opening", meanwhile)
+    with pytest.raises(FileExistsError, match="patch_size 4, not 8"):
+        pack(made_up(scenes), tmp_path, tmp_path / "data", patch_size=8)
 
 
 # --- Faults -----------------------------------------------------------------------------------

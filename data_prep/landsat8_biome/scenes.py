@@ -224,7 +224,7 @@ def _channels(scene_id: str, files: Files, mtl: Mtl | None, opening: ExitStack) 
     """The bands, from a file each or from the file of all eleven."""
     physical = {b: toa_values(mtl, b) if mtl else _WITHOUT_MTL.get(b, _REFLECTANCE) for b in BANDS}
     if "" in files:
-        stack = opening.enter_context(open_raster(files[""]))
+        stack = opening.enter_context(_open_uint16(files[""]))
         if stack.count != 11:
             raise ValueError(f"{files['']}: has {stack.count} bands, not the 11 from B1 to B11")
         return [Channel(stack, int(band[1:]), physical[band]) for band in BANDS]
@@ -235,10 +235,18 @@ def _channels(scene_id: str, files: Files, mtl: Mtl | None, opening: ExitStack) 
             f"{folder}: {scene_id}_{missing[0]}.TIF is missing"
             + (f", and so are {', '.join(missing[1:])}" if missing[1:] else "")
         )
-    datasets = [opening.enter_context(open_raster(files[band])) for band in BANDS]
+    datasets = [opening.enter_context(_open_uint16(files[band])) for band in BANDS]
     for dataset in datasets:
         check_size(dataset, datasets[0])
     return [Channel(d, 1, physical[band]) for d, band in zip(datasets, BANDS, strict=True)]
+
+
+def _open_uint16(path: Path) -> DatasetReader:
+    dataset = open_raster(path)
+    if set(dataset.dtypes) != {"uint16"}:
+        dataset.close()
+        raise ValueError(f"{path}: holds {dataset.dtypes[0]}, not uint16 digital numbers")
+    return dataset
 
 
 def _label(scene_id: str, files: Files, image: DatasetReader, opening: ExitStack) -> DatasetReader:
