@@ -12,7 +12,7 @@ from data_prep.parts import Packer, faults_of
 from data_prep.patches import assign_splits
 from data_prep.progress import SceneProgress, scene_progress
 from data_prep.sources import DataSet, SourceScene
-from data_prep.unfinished import Part, Work, by_note, merged
+from data_prep.unfinished import Outcome, Part, Work, by_note, merged
 from data_prep.workers import write_parts
 
 MOST_PARTS: Final = 256
@@ -71,12 +71,8 @@ def pack(
             _check_opening(found.scenes, progress)
         with work.under_way():
             parts = [p for p in cut_parts(found.scenes, splits) if not work.is_moved(p.config)]
-            whole = {part: outcome for part in parts if (outcome := work.outcome(part))}
-            for part, outcome in whole.items():
-                progress.skip(part.scenes, outcome.patches)
             packer = Packer(work, patch_size, stride, keep_going)
-            missing = [part for part in parts if part not in whole]
-            outcomes = whole | write_parts(packer, missing, progress.advance)
+            outcomes = _write_missing(packer, parts, progress)
             work.finish(parts, outcomes, found.faults)
         progress.list_notes(by_note(merged(outcome.notes for outcome in outcomes.values())))
         left_out = merged(outcome.left_out for outcome in outcomes.values())
@@ -148,3 +144,14 @@ def _check_opening(scenes: Iterable[SourceScene], progress: SceneProgress) -> No
     for scene in progress.checking([scene for scene in scenes if not scene.packed]):
         with faults_of(scene), scene.open():
             pass
+
+
+def _write_missing(
+    packer: Packer, parts: Sequence[Part], progress: SceneProgress
+) -> dict[Part, Outcome]:
+    """What became of each part: those that an earlier run has left whole stay as they are."""
+    whole = {part: outcome for part in parts if (outcome := packer.work.outcome(part))}
+    for part, outcome in whole.items():
+        progress.skip(part.scenes, outcome.patches)
+    missing = [part for part in parts if part not in whole]
+    return whole | write_parts(packer, missing, progress.advance)

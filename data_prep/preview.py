@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         draw(output, options.name, choose(options.data_dir / options.name))
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (RuntimeError, ParseError) as error:  # What array_record and TFDS raise.
+        place = options.data_dir / options.name
+        print(f"error: {place}: is damaged ({error}): remove it and build it", file=sys.stderr)
         return 1
     print(output)
     return 0

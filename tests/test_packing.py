@@ -125,6 +125,23 @@ def test_whole_parts_are_kept_and_not_written_again(tmp_path):
     assert opened == [0, 1, 2, 3]
 
 
+def test_a_scene_left_out_before_a_stop_is_tried_again(tmp_path):
+    def stopped():
+        raise KeyboardInterrupt
+
+    broken = [scene(0, "s0: cut", packed=True), scene(1, open=stopped, packed=True)]
+    with pytest.raises(KeyboardInterrupt):
+        pack(made_up(broken), tmp_path, tmp_path / "data", patch_size=8, keep_going=True)
+    scenes = [scene(i) for i in range(2)]
+    directory, other = (
+        pack(made_up(scenes), tmp_path, tmp_path / name, patch_size=8, keep_going=True)[0]
+        for name in ("data", "other")
+    )
+    assert len(read_all(directory)) == 6
+    assert metadata(directory)["left_out"] == []
+    assert_same_records(directory, other)
+
+
 def test_a_stop_at_the_very_end_is_made_good(tmp_path, monkeypatch):
     """Stopped between two configs that move to their places."""
     scenes = [scene(i, config=f"c{i % 2}") for i in range(4)]

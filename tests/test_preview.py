@@ -66,3 +66,11 @@ def test_a_label_has_the_colour_of_its_class_or_the_mean_of_its_classes():
 def test_without_records_the_command_says_what_to_do(tmp_path, capsys):
     assert preview.main(["landsat8_biome", f"--data_dir={tmp_path}"]) == 1
     assert "there are no records; make them with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damaged", ["dataset_info.json", "*array_record*"])
+def test_damaged_records_are_said_in_a_sentence(data_dir, capsys, damaged):
+    for path in data_dir.rglob(damaged):
+        path.write_bytes(path.read_bytes()[:200])
+    assert preview.main(["fake", f"--data_dir={data_dir}"]) == 1
+    assert f"error: {data_dir / 'fake'}: is damaged (" in capsys.readouterr().err
