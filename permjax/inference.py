@@ -1,41 +1,39 @@
 """Cloud masks of arrays and of scenes, window by window.
 
-Axes: B batch, H and W height and width of an image, h and w of a window, N bands, C classes.
+Axes: H and W height and width of an image, h and w of a window, N bands, C classes.
 """
 
+import dataclasses
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import product
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jax
 import numpy as np
-from flax import nnx
 from numpy.typing import ArrayLike, NDArray
+from rasterio.io import DatasetWriter
 from rich.console import Console
 from rich.progress import Progress
 
 from permjax.bands import BandDescription, Kind, describe_bands
 from permjax.classes import CLASS_COUNT, NO_DATA, CloudClass
-from permjax.mask_files import mask_file
+from permjax.compiled import Model, compile_model
+from permjax.mask_files import beside, mask_file, new_files, probabilities_file
+from permjax.plausibility import check_values, doubt_about
+from permjax.quicklook import Quicklook
 from permjax.rasters import Scene, Window
 from permjax.scenes import open_scene
+from permjax.styles import check_style, recode, refine
+from permjax.windows import STEPS_AFTER, STEPS_BEFORE, ReadWindow, Span, read_windows, spans
 
-Model = Callable[[Any, BandDescription, Any], Any]
-ReadWindow = Callable[[Window], NDArray[np.float32]]
-
-BRIGHTEST: Final = 5.0
-"""A median reflectance above this is no reflectance: sunlit cloud stays below 2."""
-
-COLDEST_K: Final = 130.0
-HOTTEST_K: Final = 450.0
-"""A median outside is not in kelvin: the coldest cloud tops are near 160 K, bare ground in the sun
-near 350 K."""
+WINDOW_SIZE: Final = 768
+"""Greater windows overlap less, and touch so much more memory that they gain no time on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -62,32 +60,51 @@ class MaskSummary:
     seconds: float
 
 
+class _Part(NamedTuple):
+    """What a window decides: its place, its image [h, w, N], and of each pixel the result."""
+
+    window: Window
+    image: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    classes: NDArray[np.uint8]
+
+
 class Masker:
     """Masks clouds with one model, in images of any size.
 
-    Large images are masked in windows of one shape, so that the model is compiled once. Windows
-    overlap, and the probabilities of overlapping windows fade into each other: there are no
-    seams, and a model that sees single pixels gives what it gives for the whole image. A pixel
-    without data gets no class; a band without data in a window is told to the model as not valid.
+    Large images are masked in windows of one shape, so that the model is compiled once for a
+    number of bands. Each pixel is decided by a window in which all that the model sees for it
+    lies: there are no seams, and the result is that of the model on the whole image. A pixel
+    without data gets no class; what is missing within an image is filled with the mean of what is
+    near it, so that its neighbours see no edge; a band without data in a window, or all 0, is told
+    to the model as not valid.
+
+    Compiled programs are kept in the user's cache folder for later runs, unless JAX has been told
+    of a folder (`jax_compilation_cache_dir`).
 
     Args:
         model: `model(image [B, H, W, N], bands [B, N], valid [B, N]) -> logits [B, H, W, C]`,
             a Flax NNX module such as `permjax.models.CloudMasker` or a function that JAX traces;
-            the image is float32 with NaN where there is no data.
-        window_size: greatest height and width of a window in pixels.
-        overlap: pixels that neighbouring windows share.
+            the image is float32. A `CloudMasker` tells by `step` how far it sees; a model without
+            it must not see farther than 5 pixels.
+        window_size: greatest height and width of a window in pixels, multiples of the step.
+        weights: what the tags of mask files call the model's parameters.
 
     Raises:
-        ValueError: the windows do not advance.
+        ValueError: windows of this size do not advance.
     """
 
-    def __init__(self, model: Model, *, window_size: int = 512, overlap: int = 64) -> None:
-        if not 0 <= overlap < window_size:
+    def __init__(
+        self, model: Model, *, window_size: int = WINDOW_SIZE, weights: str = "not named"
+    ) -> None:
+        self.step: int = getattr(model, "step", 1)
+        least = (STEPS_BEFORE + STEPS_AFTER + 1) * self.step
+        if window_size < least or window_size % self.step:
             raise ValueError(
-                f"overlap {overlap} must be at least 0 and less than window_size {window_size}"
+                f"window_size {window_size} must be a multiple of {self.step} and at least {least}"
             )
-        self._window_size, self._overlap = window_size, overlap
-        self._probabilities = _compile(model)
+        self._window_size, self._weights = window_size, weights
+        self._compute = compile_model(model)
 
     def predict(
         self,
@@ -113,159 +130,175 @@ class Masker:
         if image.ndim != 3 or image.size == 0:
             raise ValueError(f"image must be [height, width, bands], not of shape {image.shape}")
         bands = describe_bands(wavelength_nm, bandwidth_nm, kind, image.shape[2])
-        strips = self._strips(image.__getitem__, image.shape[0], image.shape[1], bands)
-        probabilities = np.concatenate([strip for _, strip in strips])
-        return CloudMask(probabilities, _classes(probabilities))
+        height, width = image.shape[:2]
+        probabilities = np.empty((height, width, CLASS_COUNT), np.float32)
+        classes = np.empty((height, width), np.uint8)
+        found = np.zeros(len(bands.kind), bool)
+        for part in self._parts(image.__getitem__, height, width, bands, found):
+            probabilities[part.window], classes[part.window] = part.probabilities, part.classes
+        _tell_blank(bands, found)
+        return CloudMask(probabilities, classes)
 
     def mask_scene(
         self,
         source: Scene | str | os.PathLike[str],
         destination: str | os.PathLike[str],
         *,
+        style: str = "classes",
+        dilate_m: float = 0.0,
+        min_size_m: float = 0.0,
+        probabilities: bool = False,
+        quicklook: bool = False,
         show_progress: bool = True,
     ) -> MaskSummary:
-        """Masks a scene into a GeoTIFF: uint8 classes, 255 = no data, with a colour table.
+        """Masks a scene into a cloud optimised GeoTIFF: uint8 codes, 255 = no data, with colours.
 
-        The scene is read, masked and written strip by strip, never whole. An interrupted run
-        leaves no file.
+        The scene is read, masked and written window by window, never whole; with `min_size_m` as
+        many rows of classes are held as that square has pixels. An interrupted run leaves no file,
+        and older ones as they were.
 
         Args:
             source: an open scene, or a path for `open_scene`.
-            destination: path of the mask; a file that is there is replaced.
+            destination: path of the mask; files that are there are replaced.
+            style: "classes" (0 clear, 1 thick cloud, 2 thin cloud, 3 cloud shadow), "cloud"
+                (1 = cloud, 0 = none) or "valid" (1 = neither cloud nor shadow).
+            dilate_m: grow clouds and shadows so far, in metres.
+            min_size_m: clouds and shadows smaller than a square with such sides become clear.
+            probabilities: also write `cloud_probabilities.tif` beside `cloud.tif`: a band a class
+                with whole percent, uint8, 255 = no data, as the model gives them.
+            quicklook: also write `cloud_quicklook.png`, the scene with outlines of the mask.
             show_progress: draw a progress bar on standard error.
 
         Raises:
             FileNotFoundError: the folder of `destination` is not there.
-            OSError, ValueError: the scene cannot be read, or is itself the destination.
+            OSError, ValueError: the scene cannot be read, is itself the destination, or is not
+                what its description says.
         """
         if not isinstance(source, Scene):
             with open_scene(source) as scene:
-                return self.mask_scene(scene, destination, show_progress=show_progress)
-        start = time.perf_counter()
-        counts = np.zeros(NO_DATA + 1, np.int64)
-        console = Console(stderr=True, quiet=not show_progress)
-        with mask_file(Path(destination), source) as file, Progress(console=console) as progress:
-            task = progress.add_task(f"masking {source.name}", total=source.height)
-            strips = self._strips(source.read, source.height, source.width, source.bands)
-            for row, probabilities in strips:
-                classes = _classes(probabilities)
-                rows = slice(row, row + len(classes))
-                file.write(classes, 1, window=(rows, slice(0, source.width)))
-                counts += np.bincount(classes.ravel(), minlength=len(counts))
-                progress.advance(task, len(classes))
-        return _summary(counts, time.perf_counter() - start)
-
-    def _strips(
-        self, read: ReadWindow, height: int, width: int, bands: BandDescription
-    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """First row and probabilities [h, W, C] of strips, from the top of the image down."""
-        h, w = min(self._window_size, height), min(self._window_size, width)
-        rows = _starts(height, h, self._overlap)
-        columns = _starts(width, w, self._overlap)
-        fade = np.outer(_fade(h, self._overlap), _fade(w, self._overlap))
-        windows = (
-            (slice(row, row + h), slice(column, column + w))
-            for row, column in product(rows, columns)
+                return self.mask_scene(
+                    scene,
+                    destination,
+                    style=style,
+                    dilate_m=dilate_m,
+                    min_size_m=min_size_m,
+                    probabilities=probabilities,
+                    quicklook=quicklook,
+                    show_progress=show_progress,
+                )
+        start, known_style, destination = time.perf_counter(), check_style(style), Path(destination)
+        sides = (
+            beside(destination, "probabilities", ".tif") if probabilities else None,
+            beside(destination, "quicklook", ".png") if quicklook else None,
         )
-        images = _read_ahead(read, windows)
-        found = np.zeros(len(bands.kind), bool)
-        sums = np.zeros((h, width, CLASS_COUNT), np.float32)
-        weights = np.zeros((h, width, 1), np.float32)
-        for row, next_row in zip(rows, [*rows[1:], height], strict=True):
-            for column in columns:
-                probabilities, data, valid = self._window(next(images), bands)
-                found |= valid
-                weight = (fade * data)[..., None]
-                sums[:, column : column + w] += weight * probabilities
-                weights[:, column : column + w] += weight
-            done = next_row - row
-            with np.errstate(invalid="ignore"):
-                yield row, sums[:done] / weights[:done]
-            for part in (sums, weights):
-                part[: h - done] = part[done:].copy()
-                part[h - done :] = 0
-        _tell_blank(bands, found)
-
-    def _window(
-        self, image: NDArray[np.float32], bands: BandDescription
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Probabilities [h, w, C] of one window, its pixels [h, w] and bands [N] with data."""
-        finite = np.isfinite(image)
-        data = np.asarray(finite.any(axis=2))
-        valid = np.asarray(finite.any(axis=(0, 1)))
-        if not valid.any():
-            return np.zeros((*data.shape, CLASS_COUNT), np.float32), data, valid
-        _check_values(image, bands)
-        image = np.where(finite, image, np.float32(np.nan))
-        batch = (image[None], BandDescription(*(part[None] for part in bands)), valid[None])
-        return np.asarray(self._probabilities(*batch)[0]), data, valid
-
-
-def _compile(model: Model) -> Callable[[Any, BandDescription, Any], jax.Array]:
-    """The model's probabilities [B, H, W, C] as one compiled function, its parameters passed in."""
-    graph, state = nnx.split(model) if isinstance(model, nnx.Module) else (None, None)
-
-    @jax.jit
-    def probabilities(state: Any, image: Any, bands: BandDescription, valid: Any) -> jax.Array:
-        masker = model if graph is None else nnx.merge(graph, state)
-        return jax.nn.softmax(masker(image, bands, valid), axis=-1)
-
-    return lambda image, bands, valid: probabilities(state, image, bands, valid)
-
-
-def _starts(length: int, size: int, overlap: int) -> list[int]:
-    """First pixels of windows along one axis; the last is moved inwards to end at the edge."""
-    last = length - size
-    if last == 0:
-        return [0]
-    return [min(start, last) for start in range(0, last + size - overlap, size - overlap)]
-
-
-def _fade(size: int, overlap: int) -> NDArray[np.float32]:
-    """Weights [size] of a window: rising over the overlap from its edges, then 1."""
-    distance = np.minimum(np.arange(size), np.arange(size)[::-1]) + 1
-    return np.minimum(distance / (overlap + 1), 1).astype(np.float32)
-
-
-def _read_ahead(read: ReadWindow, windows: Iterable[Window]) -> Iterator[NDArray[np.float32]]:
-    """The images of windows, each read while the one before it is masked."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        coming = None
-        for window in windows:
-            due, coming = coming, reader.submit(read, window)
-            if due is not None:
-                yield due.result()
-        if coming is not None:
-            yield coming.result()
-
-
-def _classes(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The most probable class [H, W], `NO_DATA` where probabilities are NaN."""
-    classes = probabilities.argmax(axis=-1).astype(np.uint8)
-    return np.where(np.isnan(probabilities).any(axis=-1), np.uint8(NO_DATA), classes)
-
-
-def _check_values(image: NDArray[np.float32], bands: BandDescription) -> None:
-    """Refuses digital numbers and percentages for reflectance, and degrees Celsius for kelvin.
-
-    Raises:
-        ValueError: naming the band.
-    """
-    sample = image[::8, ::8]
-    for i, kind in enumerate(bands.kind):
-        values = sample[np.isfinite(sample[..., i]), i]
-        if not values.size:
-            continue
-        typical = np.median(values)
-        band = f"band {i + 1} ({bands.wavelength_nm[i]:g} nm) has values around {typical:g}"
-        if kind == Kind.BRIGHTNESS_TEMPERATURE and typical < COLDEST_K:
-            raise ValueError(f"{band}, too cold for kelvin: give kelvin, and NaN for no data")
-        if kind == Kind.BRIGHTNESS_TEMPERATURE and typical > HOTTEST_K:
-            raise ValueError(f"{band}, too hot for kelvin: scale its digital numbers")
-        if kind != Kind.BRIGHTNESS_TEMPERATURE and typical > BRIGHTEST:
-            raise ValueError(
-                f"{band}, but reflectance lies between 0 and about 1.3: scale its digital numbers"
+        names = (*filter(None, sides), destination.name)
+        counts, tags = np.zeros(NO_DATA + 1, np.int64), dict[str, str]()
+        found = np.zeros(len(source.bands.kind), bool)
+        picture = Quicklook(source.height, source.width, source.bands) if quicklook else None
+        with new_files(destination, source, names) as folder, ExitStack() as closing:
+            file = closing.enter_context(
+                mask_file(folder / destination.name, source, known_style, tags)
             )
+            percent = sides[0] and closing.enter_context(
+                probabilities_file(folder / sides[0], source)
+            )
+            parts = self._parts(source.read, source.height, source.width, source.bands, found)
+            strips = _strips(_shown(parts, source, show_progress), source.width, picture, percent)
+            row = 0
+            for classes in refine(strips, dilate_m, min_size_m, source.gsd_m):
+                window = (slice(row, row + len(classes)), slice(0, source.width))
+                file.write(recode(classes, known_style), 1, window=window)
+                counts += np.bincount(classes.ravel(), minlength=len(counts))
+                if picture:
+                    picture.add_classes(window, classes)
+                row += len(classes)
+            if picture and sides[1]:
+                picture.write(folder / sides[1])
+            summary = _summary(counts, time.perf_counter() - start)
+            tags |= _tags(summary, source.bands, found, self._weights)
+        _tell_blank(source.bands, found)
+        return dataclasses.replace(summary, seconds=time.perf_counter() - start)
+
+    def _parts(
+        self,
+        read: ReadWindow,
+        height: int,
+        width: int,
+        bands: BandDescription,
+        found: NDArray[np.bool_],
+    ) -> Iterator[_Part]:
+        """What the windows decide, row by row; bands [N] with data are marked in `found`."""
+        rows = spans(height, self._window_size, self.step)
+        columns = spans(width, self._window_size, self.step)
+        coming, doubt = None, None
+        for row, column, image in read_windows(read, rows, columns, len(bands.kind)):
+            check_values(image, bands)
+            if doubt is None and (doubt := doubt_about(image, bands)):
+                warnings.warn(doubt, stacklevel=3)
+            # The device computes one window while the one before is taken off it and written.
+            due, coming = coming, (row, column, image, self._start(image, bands))
+            if due is not None:
+                yield _decided(*due, found)
+        if coming is not None:
+            yield _decided(*coming, found)
+
+    def _start(
+        self, image: NDArray[np.float32], bands: BandDescription
+    ) -> tuple[jax.Array, jax.Array, jax.Array] | None:
+        """Probabilities, classes and valid bands of a window, coming; None without any data."""
+        if not (np.isfinite(image[::16, ::16]).any() or np.isfinite(image).any()):
+            return None
+        return self._compute(image, bands)
+
+
+def _decided(
+    row: Span, column: Span, image: NDArray[np.float32], coming: Any, found: NDArray[np.bool_]
+) -> _Part:
+    """What a window decides, cut out of what was computed for it."""
+    window = (slice(row.first, row.last), slice(column.first, column.last))
+    inside = (
+        slice(row.first - row.start, row.last - row.start),
+        slice(column.first - column.start, column.last - column.start),
+    )
+    image = image[inside]
+    if coming is None:
+        probabilities = np.full((*image.shape[:2], CLASS_COUNT), np.nan, np.float32)
+        return _Part(window, image, probabilities, np.full(image.shape[:2], NO_DATA, np.uint8))
+    probabilities, classes, valid = map(np.asarray, coming)
+    found |= valid
+    return _Part(window, image, probabilities[inside], classes[inside])
+
+
+def _shown(parts: Iterator[_Part], scene: Scene, show_progress: bool) -> Iterator[_Part]:
+    """The same parts, with a progress bar on standard error."""
+    console = Console(stderr=True, quiet=not show_progress)
+    with Progress(console=console) as progress:
+        task = progress.add_task(f"masking {scene.name}", total=scene.height * scene.width)
+        for part in parts:
+            yield part
+            progress.advance(task, part.classes.size)
+
+
+def _strips(
+    parts: Iterator[_Part],
+    width: int,
+    picture: Quicklook | None,
+    percent: DatasetWriter | None,
+) -> Iterator[NDArray[np.uint8]]:
+    """The classes [h, W] of rows of windows; picture and probabilities are taken on the way."""
+    strip = np.empty((0, width), np.uint8)
+    for rows_and_columns, image, probabilities, classes in parts:
+        columns = rows_and_columns[1]
+        if columns.start == 0:
+            strip = np.empty((len(classes), width), np.uint8)
+        strip[:, columns] = classes
+        if picture:
+            picture.add_image(rows_and_columns, image)
+        if percent:
+            codes = np.nan_to_num(np.rint(100 * probabilities), nan=NO_DATA).astype(np.uint8)
+            percent.write(np.moveaxis(codes, -1, 0), window=rows_and_columns)
+        if columns.stop == width:
+            yield strip
 
 
 def _tell_blank(bands: BandDescription, found: NDArray[np.bool_]) -> None:
@@ -274,6 +307,21 @@ def _tell_blank(bands: BandDescription, found: NDArray[np.bool_]) -> None:
         warnings.warn(f"bands without any data were left out: {', '.join(blank)}", stacklevel=3)
     elif blank:
         warnings.warn("the image holds no data at all", stacklevel=3)
+
+
+def _tags(
+    summary: MaskSummary, bands: BandDescription, found: NDArray[np.bool_], weights: str
+) -> dict[str, str]:
+    """What a mask file says of itself."""
+    used = zip(*(part[found] for part in bands), strict=True)
+    return {
+        "cloud_percent": f"{summary.cloud_percent:.2f}",
+        "shadow_percent": f"{summary.shadow_percent:.2f}",
+        "no_data_percent": f"{summary.no_data_percent:.2f}",
+        "bands_nm": ",".join(f"{w:g}:{b:g}:{Kind(kind).word}" for w, b, kind in used),
+        "weights": weights,
+        "software": f"permjax {version('permjax')}",
+    }
 
 
 def _summary(counts: NDArray[np.int64], seconds: float) -> MaskSummary:

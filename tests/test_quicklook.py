@@ -1,0 +1,75 @@
+"""Pictures of scenes with the outlines of their masks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.errors import NotGeoreferencedWarning
+
+from permjax.bands import describe_bands
+from permjax.classes import CloudClass
+from permjax.quicklook import LARGEST, OUTLINES, Quicklook, outline, picture_channels, stretched
+from permjax.rasters import open_raster
+
+pytestmark = pytest.mark.filterwarnings(
+    f"ignore::{NotGeoreferencedWarning.__module__}.{NotGeoreferencedWarning.__name__}"
+)
+
+
+@pytest.mark.parametrize(
+    ("wavelength_nm", "kind", "shown"),
+    [
+        ([443, 490, 560, 665, 833], 0, [3, 2, 1]),
+        ([833, 665, 560, 490], 1, [1, 2, 3]),
+        ([550, 650, 750, 950], 0, [2, 1, 0]),  # MSS: no blue
+        ([560, 833], 0, [0]),
+        ([10_900, 1610], [2, 0], [1]),
+        ([10_900], 2, [0]),
+    ],
+)
+def test_bands_are_shown_in_their_colours(wavelength_nm, kind, shown):
+    bandwidth_nm = np.array(wavelength_nm) * 0.05
+    assert picture_channels(describe_bands(wavelength_nm, bandwidth_nm, kind)) == shown
+
+
+@given(height=st.integers(1, 3000), width=st.integers(1, 3000), cut=st.integers(1, 700))
+def test_a_picture_of_parts_is_every_kth_pixel(height, width, cut):
+    """Whatever the parts, and never larger than allowed."""
+    look = Quicklook(height, width, describe_bands([665], [30]))
+    every = -(-max(height, width) // LARGEST)
+    number = np.arange(height)[:, None] * 7 + np.arange(width)[None]
+    for row in range(0, height, cut):
+        for column in range(0, width, 800):
+            window = (slice(row, min(row + cut, height)), slice(column, min(column + 800, width)))
+            look.add_image(window, number[window][..., None].astype(np.float32))
+            look.add_classes(window, (number[window] % 4).astype(np.uint8))
+    np.testing.assert_array_equal(look._values[..., 0], number[::every, ::every])
+    np.testing.assert_array_equal(look._classes, number[::every, ::every] % 4)
+    assert max(look._classes.shape) <= LARGEST
+
+
+def test_the_picture_shows_the_image_and_outlines(tmp_path):
+    bands = describe_bands([490, 560, 665], [65, 35, 30])
+    look = Quicklook(20, 30, bands)
+    window = (slice(0, 20), slice(0, 30))
+    image = np.full((20, 30, 3), (0.1, 0.2, 0.3), np.float32)
+    image[:, 25:] = np.nan
+    classes = np.zeros((20, 30), np.uint8)
+    classes[5:12, 6:14] = CloudClass.THICK_CLOUD
+    look.add_image(window, image)
+    look.add_classes(window, classes)
+    look.write(tmp_path / "look.png")
+    with open_raster(tmp_path / "look.png") as file:
+        assert file.driver == "PNG"
+        picture = np.moveaxis(file.read(), 0, -1)
+    vermilion = (picture == OUTLINES[CloudClass.THICK_CLOUD]).all(-1)
+    np.testing.assert_array_equal(vermilion, outline(classes == CloudClass.THICK_CLOUD))
+    assert vermilion.sum() == 2 * 7 + 2 * 6
+    red, green, blue = picture[0, 0].astype(int)
+    assert red > green > blue
+    assert (picture[:, 25:] == 0).all()
+
+
+def test_an_image_without_data_or_contrast_is_drawn():
+    assert (stretched(np.full((4, 4, 3), np.nan, np.float32)) == 0).all()
+    assert stretched(np.full((4, 4, 1), 0.3, np.float32)).dtype == np.uint8
