@@ -1,10 +1,11 @@
-"""The command line: `permjax mask`, `permjax sensors`; and how commands tell of errors."""
+"""The command line: `permjax mask`, `permjax sensors`, and how commands tell of errors."""
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -22,48 +23,102 @@ def report_errors(command: Callable[[], None]) -> Callable[[], None]:
         try:
             command()
         except (ValueError, OSError, ArithmeticError) as error:
-            sys.exit(f"error: {error}")
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
         except KeyboardInterrupt:
-            sys.exit("stopped")
+            print("stopped", file=sys.stderr)
+            sys.exit(130)  # as shells count an interrupt: 128 + SIGINT
 
     return run
 
 
 def mask(
-    scene: Annotated[Positional[Path], arg(metavar="SCENE")],
-    cloud_mask: Annotated[Positional[Path], arg(metavar="MASK")],
-    workdir: Path,
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="SCENE [SCENE ...] [MASK]")],
+    output_dir: Path | None = None,
+    skip_existing: bool = False,
     sensor: str | None = None,
-    surface: bool = False,
+    bands: Annotated[str | None, arg(metavar="CENTRE:WIDTH[:KIND],...")] = None,
     scale: float | None = None,
     offset: float = 0.0,
+    surface: bool = False,
+    gsd: float | None = None,
+    style: Literal["classes", "cloud", "valid"] = "classes",
+    dilate: float = 0.0,
+    min_size: float = 0.0,
+    probabilities: bool = False,
+    quicklook: bool = False,
+    workdir: Path | None = None,
 ) -> None:
-    """Mask the clouds of a scene with a trained model.
+    """Mask the clouds of scenes: a SCENE into the file MASK, or several into --output_dir.
+
+    Exit status: 0 all were masked, 1 some failed (each is named, the others are done), 2 the
+    command itself is wrong.
 
     Args:
-        scene: a Landsat 8-9 Collection 2 product folder, or a GeoTIFF with described bands.
-        cloud_mask: the GeoTIFF to write: 0 clear, 1 thick cloud, 2 thin cloud, 3 cloud shadow,
-            255 no data.
-        workdir: directory of the run whose newest checkpoint is used.
-        sensor: the sensor of a GeoTIFF without band tags, as listed by `permjax sensors`, or a TOML
-            file that describes it.
-        surface: the GeoTIFF holds surface reflectance (a level 2 product).
-        scale: reflectance for each digital number of a GeoTIFF that does not say it itself.
-        offset: reflectance of digital number 0, with `scale`.
+        paths: Sentinel-2 .SAFE or Landsat products, folders or archives, or any raster file whose
+            bands are described; without --output_dir, the last is the GeoTIFF to write.
+        output_dir: folder for the masks, SCENE_cloud.tif; made if it is not there.
+        skip_existing: leave out scenes whose mask is there.
+        sensor: the sensor of a raster file without band tags, as listed by `permjax sensors`, or a
+            TOML file that describes it.
+        bands: centre and width in nm of each band of a raster file, as in 665:30,560:35; kind is
+            reflectance, surface_reflectance or brightness_temperature.
+        scale: reflectance for each digital number of a raster file that does not say it itself.
+        offset: reflectance of digital number 0, with --scale.
+        surface: the raster file holds surface reflectance (a level 2 product).
+        gsd: size of a pixel of the mask in metres; 20 for Sentinel-2, the scene's own otherwise.
+        style: classes: 0 clear, 1 thick cloud, 2 thin cloud, 3 cloud shadow; cloud: 1 cloud, 0 not;
+            valid: 1 neither cloud nor shadow, 0 either; 255 no data.
+        dilate: metres by which cloud and shadow grow.
+        min_size: metres across; smaller clouds, shadows and gaps in them are left out.
+        probabilities: write the probability of each class beside the mask.
+        quicklook: write a PNG of the image with the mask's outlines beside the mask.
+        workdir: directory of a run whose newest checkpoint is used instead of the weights that
+            come with permjax.
     """
-    # Masking alone imports them: `permjax sensors` stays quick, and runs are restored by orbax.
-    from permjax.checkpoints import load_model  # noqa: PLC0415
-    from permjax.inference import Masker  # noqa: PLC0415
-    from permjax.scenes import open_scene  # noqa: PLC0415
+    # `permjax sensors` does not wait for JAX.
+    from permjax.config import load_config  # noqa: PLC0415
+    from permjax.mask_command import mask_all, parse_bands, plan  # noqa: PLC0415
 
-    opening = open_scene(scene, sensor=sensor, surface=surface, scale=scale, offset=offset)
-    with opening as opened:
-        summary = Masker(load_model(workdir)).mask_scene(opened, cloud_mask)
-    print(
-        f"{cloud_mask}: cloud {summary.cloud_percent:.1f} %, shadow {summary.shadow_percent:.1f} %"
-        f" of the pixels with data; no data {summary.no_data_percent:.1f} %;"
-        f" {summary.seconds:.1f} s"
-    )
+    try:
+        described = None if bands is None else parse_bands(bands, surface)
+        if sensor is not None:
+            select_sensors([sensor])
+        jobs = plan(paths, output_dir, skip_existing)
+        if workdir is not None:
+            load_config(workdir)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    if output_dir is not None:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    opening = {
+        "sensor": sensor,
+        "bands": described,
+        "surface": surface,
+        "scale": scale,
+        "offset": offset,
+        "gsd_m": gsd,
+    }
+    writing = {
+        "style": style,
+        "dilate_m": dilate,
+        "min_size_m": min_size,
+        "probabilities": probabilities,
+        "quicklook": quicklook,
+    }
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        warnings.simplefilter("always", UserWarning)  # for each scene
+        failed = mask_all(jobs, workdir, opening, writing)
+    if failed and output_dir is not None:
+        names = ", ".join(map(str, failed))
+        print(f"error: {len(failed)} of {len(jobs)} scenes failed: {names}", file=sys.stderr)
+    sys.exit(1 if failed else 0)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def sensors(name: Annotated[Positional[str | None], arg(metavar="NAME")] = None) -> None:
@@ -96,4 +151,6 @@ def sensors(name: Annotated[Positional[str | None], arg(metavar="NAME")] = None)
 def main() -> None:
     """Run the command line."""
     commands = {"mask": mask, "sensors": sensors}
-    tyro.extras.subcommand_cli_from_dict(commands, prog="permjax", use_underscores=True)
+    tyro.extras.subcommand_cli_from_dict(
+        commands, prog="permjax", use_underscores=True, config=(tyro.conf.FlagCreatePairsOff,)
+    )

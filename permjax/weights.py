@@ -31,7 +31,7 @@ def load_pretrained() -> Masker:
 
     What they were trained and measured on is told by `permjax/pretrained/card.md`.
     """
-    return Masker(read_weights(PRETRAINED))
+    return Masker(read_weights(PRETRAINED), weights=weights_name(PRETRAINED))
 
 
 def weights_name(folder: Path) -> str:

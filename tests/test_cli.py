@@ -1,14 +1,60 @@
-"""What a person at the command line sees."""
+"""What a person, or a script, at the command line sees."""
 
+import glob
+import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from affine import Affine
+from fake_safe import write_safe
+from fake_scenes import BANDS, FakeBand, landsat_folder, tagged_geotiff, write_geotiff
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rasterio.crs import CRS
+
+from permjax.bands import Kind
+from permjax.cli import main
+from permjax.mask_command import parse_bands, plan
+from permjax.sensors import SENSORS
+
+ROOT = Path(__file__).parent.parent
+GRID = (Affine(30, 0, 500_000, 0, -30, 1_400_000), CRS.from_epsg(32616))
 
 
-def permjax(*words: object) -> subprocess.CompletedProcess[str]:
+def permjax(*words: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from permjax.cli import main; main()", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=300
+    )
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs a command line in this process: status, standard output, standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["permjax", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        code = stopped.value.code
+        assert "Traceback" not in err
+        return (code if isinstance(code, int) else 1), out, " ".join(err.split())
+
+    return run
+
+
+@pytest.fixture
+def scene(tmp_path, dn):
+    return tagged_geotiff(tmp_path / "scene.tif", dn, BANDS, grid=GRID)
 
 
 def test_sensors_lists_every_sensor():
@@ -26,17 +72,188 @@ def test_sensors_shows_bands_and_their_source():
     assert "Barsi" in done.stdout
 
 
+def test_one_scene_into_one_file(scene, tmp_path):
+    mask = tmp_path / "cloud.tif"
+    done = permjax("mask", scene, mask, "--quicklook", "--probabilities")
+    assert done.returncode == 0, done.stderr
+    assert f"{mask}: cloud " in done.stdout
+    with rasterio.open(mask) as file, rasterio.open(scene) as source:
+        assert file.shape == source.shape
+        assert file.dtypes == ("uint8",)
+        assert file.nodata == 255
+        assert file.tags()["weights"] == "simulated-1300"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("scene.tif", "cloud.tif", "cloud_quicklook.png", "cloud_probabilities.tif"),
+    }
+
+
+def test_a_damaged_scene_is_named_and_the_others_are_masked(run, scene, tmp_path):
+    damaged = tmp_path / "damaged.tif"
+    damaged.write_bytes(scene.read_bytes()[:300])
+    also = shutil.copy(scene, tmp_path / "also.tif")
+    status, out, err = run("mask", scene, damaged, also, f"--output_dir={tmp_path / 'masks'}")
+    assert status == 1
+    assert f"error: 1 of 3 scenes failed: {damaged}" in err
+    assert out.count(": cloud ") == 2
+    masks = {path.name for path in (tmp_path / "masks").iterdir()}
+    assert masks == {"scene_cloud.tif", "also_cloud.tif"}
+
+
+def test_skip_existing_and_masks_among_the_scenes(run, scene, tmp_path):
+    assert run("mask", scene, f"--output_dir={tmp_path}")[0] == 0
+    mask = tmp_path / "scene_cloud.tif"
+    written = mask.stat().st_mtime_ns
+    status, out, err = run("mask", scene, mask, f"--output_dir={tmp_path}", "--skip_existing")
+    assert (status, out) == (0, "")
+    assert "skipped" in err
+    assert f"{mask}: is itself a cloud mask, left out" in err
+    assert mask.stat().st_mtime_ns == written
+
+
+def test_a_scene_is_never_taken_for_the_mask_to_write(run, scene, tmp_path):
+    other = Path(shutil.copy(scene, tmp_path / "other.tif"))
+    status, _, err = run("mask", scene, other)
+    assert status == 2
+    assert "is no cloud mask, and is not overwritten" in err
+    assert other.read_bytes() == scene.read_bytes()
+
+
+def test_two_scenes_of_one_name_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="would both be masked into"):
+        plan((tmp_path / "a" / "x.tif", tmp_path / "b" / "x.jp2"), tmp_path, False)
+
+
+def test_names_of_masks(tmp_path):
+    names = ("S2B.SAFE", "S2A.SAFE.zip", "LC09_T1.tar", "LC08_T1.tar.gz", "folder/", "a.b.tif")
+    jobs = plan(tuple(map(Path, names)), tmp_path, False)
+    assert [job.cloud_mask.name.removesuffix("_cloud.tif") for job in jobs] == [
+        *("S2B", "S2A", "LC09_T1", "LC08_T1", "folder", "a.b"),
+    ]
+
+
+def test_bands_on_the_command_line():
+    bands = parse_bands("665:30, 560:35,10900:600:brightness_temperature", surface=True)
+    np.testing.assert_array_equal(bands.wavelength_nm, [665, 560, 10900])
+    np.testing.assert_array_equal(bands.bandwidth_nm, [30, 35, 600])
+    surface, thermal = Kind.SURFACE_REFLECTANCE, Kind.BRIGHTNESS_TEMPERATURE
+    np.testing.assert_array_equal(bands.kind, [surface, surface, thermal])
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "status", "message"),
     [
-        (("sensors", "sentinal"), "did you mean 'sentinel'"),
-        (("mask", "absent.tif", "mask.tif", "--workdir=absent"), "absent.tif: there is no such"),
-        (("mask", "scene.tif"), "MASK"),
-        (("musk",), "mask"),
+        (("sensors", "sentinal"), 1, "did you mean 'sentinel'"),
+        (("mask", "absent.tif", "mask.tif"), 1, "absent.tif: there is no such"),
+        (("mask", "a.tif", "mask.tif", "--workdir=absent"), 2, "no run in absent"),
+        (("mask",), 2, "name a scene and its MASK"),
+        (("mask", "--output_dir=masks"), 2, "name at least one scene"),
+        (("mask", "a.tif", "b.tif", "c.tif"), 2, "--output_dir"),
+        (("mask", "a.tif", "mask.tif", "--sensor=landsat88"), 2, "unknown sensor 'landsat88'"),
+        (("mask", "a.tif", "mask.tif", "--bands=665"), 2, "is not CENTRE:WIDTH"),
+        (("mask", "a.tif", "mask.tif", "--bands=0.665:0.03"), 2, "micrometres"),
+        (("mask", "a.tif", "mask.tif", "--bands=red:30"), 2, "not a number"),
+        (("mask", "a.tif", "mask.tif", "--bands=665:30:warmth"), 2, "unknown kind 'warmth'"),
+        (("mask", "a.tif", "mask.tif", "--style=pretty"), 2, "style"),
+        (("mask", "a.tif", "mask.tif", "--scale=x"), 2, "scale"),
+        (("musk",), 2, "mask"),
     ],
 )
-def test_wrong_input_is_one_sentence(words, message):
-    done = permjax(*words)
-    assert done.returncode in (1, 2)
-    assert message in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+def test_wrong_input_is_one_sentence(run, words, status, message):
+    done, _, err = run(*words)
+    assert done == status
+    assert message in err
+    assert not Path("mask.tif").exists()
+
+
+def test_digital_numbers_and_wrong_counts_are_refused(run, tmp_path, dn):
+    path = tmp_path / "plain.tif"
+    write_geotiff(path, dn[:2], GRID)
+    mask = tmp_path / "mask.tif"
+    for words, message in (
+        (("--bands=665:30,842:115",), "scale"),
+        (("--bands=665:30,842:115", "--scale=1"), "reflectance"),
+        (("--bands=665:30,842:115,560:35", "--scale=0.0001"), "2 bands"),
+    ):
+        status, _, err = run("mask", path, mask, *words)
+        assert status == 1
+        assert message in err
+    assert run("mask", path, mask, "--bands=665:30,842:115", "--scale=0.0001")[0] == 0
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory):
+    """A product of each form, by its name."""
+    folder = tmp_path_factory.mktemp("products")
+    rng = np.random.default_rng(0)
+    dn = rng.integers(2_000, 9_000, (3, 20, 20)).astype(np.uint16)
+    return {
+        "geotiff": tagged_geotiff(folder / "geotiff.tif", dn, BANDS, grid=GRID),
+        "landsat": landsat_folder(folder),
+        "safe": write_safe(folder),
+    }
+
+
+@pytest.mark.parametrize("form", ["geotiff", "landsat", "safe"])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_are_told_of_and_leave_nothing(products, form, tmp_path, run, data):
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    source = products[form]
+    path = tmp_path / source.name
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, path)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    victim = data.draw(st.sampled_from(files))
+    content = bytearray(victim.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    else:
+        for _ in range(data.draw(st.integers(1, 40))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    victim.write_bytes(content)
+    mask = tmp_path / "mask.tif"
+    status, _, err = run("mask", path, mask)
+    # A changed pixel, or a file that no band is in, does no harm.
+    assert status in (0, 1)
+    assert mask.exists() == (status == 0)
+    assert ("error: " in err) == (status == 1)
+    beside = {p.name for p in tmp_path.iterdir()} - {path.name, "mask.tif", f"{path.name}.aux.xml"}
+    assert not beside
+
+
+def test_several_devices_share_the_scenes(scene, tmp_path):
+    scenes = [shutil.copy(scene, tmp_path / f"{name}.tif") for name in "abc"]
+    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = permjax("mask", *scenes, f"--output_dir={tmp_path / 'masks'}", env=env)
+    assert done.returncode == 0, done.stderr
+    masks = [rasterio.open(path).read() for path in sorted((tmp_path / "masks").iterdir())]
+    assert len(masks) == 3
+    np.testing.assert_array_equal(masks[0], masks[2])
+
+
+def readme_commands() -> list[str]:
+    """The command lines of the README's section on masking, without `permjax`."""
+    section = (ROOT / "README.md").read_text().split("\n## Mask a scene")[1].split("\n## ")[0]
+    found = re.findall(r"^    permjax (.+)$", section, re.MULTILINE)
+    assert len(found) > 4
+    return found
+
+
+@pytest.mark.parametrize("command", [c for c in readme_commands() if c.startswith("mask")])
+def test_command_lines_of_the_readme(command, run, tmp_path, monkeypatch, scene, dn):
+    monkeypatch.chdir(tmp_path)
+    shutil.move(write_safe(tmp_path), "S2B_MSIL1C_20240601.SAFE")
+    shutil.move(landsat_folder(tmp_path), "LC09_L1TP_017051_20240601")
+    write_geotiff(Path("drone.tif"), np.concatenate([dn[:2], dn[:2]]), GRID)
+    superdove = [
+        FakeBand(band.name, band.wavelength_nm, band.bandwidth_nm)
+        for band in SENSORS["planetscope_superdove"].bands
+    ]
+    tagged_geotiff(Path("planet.tif"), np.repeat(dn[:1], len(superdove), axis=0), superdove)
+    Path("scenes").mkdir()
+    shutil.move(scene, "scenes")
+    words = [w for word in shlex.split(command) for w in (glob.glob(word) or [word])]
+    status, out, err = run(*words)
+    assert status == 0, err
+    masks = [*Path("masks").glob("*"), *Path(".").glob("cloud.tif")]
+    assert len(masks) == out.count(": cloud ") == 1
