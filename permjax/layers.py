@@ -3,6 +3,7 @@
 Axes: H height, W width, N bands, D descriptor components, F features; `...` any leading axes.
 """
 
+from math import prod
 from typing import Literal
 
 import jax
@@ -35,11 +36,11 @@ class PairwiseBandConv(nnx.Module):
         kernel_size: k, the side of the square kernel.
         strides: step between output pixels, in pixels.
         padding: "SAME" (zeros around the image) or "VALID".
-        activation: phi, elementwise.
+        activation: phi, an elementwise function without parameters.
         implementation: "factored" splits `K * [x_i, x_j]` into `K_1 * x_i + K_2 * x_j` and sums
             over pairs that never lie in memory. "reference" is the definition, one batched
             convolution over all pairs. They agree to rounding. Only the reference has forward-mode
-            derivatives.
+            derivatives (`jvp`, `hessian`).
         dtype: of the image and the output; that of the parameters if None. Between them "factored"
             computes in float32 at least.
         rngs: source of the initial parameters.
@@ -60,6 +61,8 @@ class PairwiseBandConv(nnx.Module):
     ):
         if implementation not in ("factored", "reference"):
             raise ValueError(f"implementation is 'factored' or 'reference', not {implementation!r}")
+        if isinstance(activation, nnx.Module):
+            raise ValueError("activation is a function without parameters, not a module")
         initial = nnx.initializers.he_normal(in_axis=(0, 1, 2))
         self.kernel = nnx.Param(initial(rngs.params(), (kernel_size, kernel_size, 2, features)))
         descriptor_initial = nnx.initializers.lecun_normal(in_axis=(0, 1))
@@ -85,20 +88,14 @@ class PairwiseBandConv(nnx.Module):
             `[..., H', W', F]`; H' = ceil(H / strides) with "SAME" padding.
 
         Raises:
-            ValueError: the band axes do not agree, or the kernel does not fit into the image.
+            ValueError: the axes do not agree, or the image is empty or smaller than the kernel.
         """
-        if not image.shape[-1] == descriptors.shape[-2] == valid.shape[-1]:
-            raise ValueError(
-                f"the image has {image.shape[-1]} bands, but there are {descriptors.shape[-2]} "
-                f"descriptors and {valid.shape[-1]} validity flags"
-            )
-        k, (height, width) = self.kernel.shape[0], image.shape[-3:-1]
-        if self.padding == "VALID" and min(height, width) < k:
-            raise ValueError(f"{height} x {width} pixels are fewer than the kernel's {k} x {k}")
+        image, descriptors, valid = jnp.asarray(image), jnp.asarray(descriptors), jnp.asarray(valid)
+        self._check(image, descriptors, valid)
         leading = image.shape[:-3]
-        image = image.reshape(-1, *image.shape[-3:])
-        descriptors = descriptors.reshape(-1, *descriptors.shape[-2:])
-        valid = jnp.asarray(valid).reshape(-1, valid.shape[-1])
+        image = image.reshape(prod(leading), *image.shape[-3:])
+        descriptors = descriptors.reshape(prod(leading), *descriptors.shape[-2:])
+        valid = valid.reshape(prod(leading), valid.shape[-1])
 
         convolve = reference if self.implementation == "reference" else factored
         dtype = self.dtype or self.kernel.dtype
@@ -110,9 +107,22 @@ class PairwiseBandConv(nnx.Module):
             self.kernel[...].astype(dtype),
             self.descriptor_kernel[...],
             self.bias[...],
-            Window(k, self.strides, self.padding, self.activation),
+            Window(self.kernel.shape[0], self.strides, self.padding, self.activation),
         )
         return y.astype(dtype).reshape(*leading, *y.shape[1:])
+
+    def _check(self, image: jax.Array, descriptors: jax.Array, valid: jax.Array) -> None:
+        k, size = self.kernel.shape[0], self.descriptor_kernel.shape[1]
+        *leading, height, width, n = image.shape
+        if descriptors.shape != (*leading, n, size) or valid.shape != (*leading, n):
+            raise ValueError(
+                f"the image {image.shape} needs descriptors {(*leading, n, size)} and flags "
+                f"{(*leading, n)}, not {descriptors.shape} and {valid.shape}"
+            )
+        if not height * width * n:
+            raise ValueError(f"the image {image.shape} has no pixels or no bands")
+        if self.padding == "VALID" and min(height, width) < k:
+            raise ValueError(f"{height} x {width} pixels are fewer than the kernel's {k} x {k}")
 
 
 def reference(

@@ -23,13 +23,14 @@ From here on registers do not hold the bands, and compiling N^2 terms takes long
 """
 
 CACHE_BYTES = 2**21
-"""What the band features of a block may take on a CPU: the second-level cache of a core or two."""
+"""What the band features of a block should take on a CPU: the second-level cache of its cores."""
 
-ACCELERATOR_BYTES = 2**29
+ACCELERATOR_BYTES = 2**28
 """The same on an accelerator, which wants much work at once: a small part of its memory."""
 
 BLOCK_COLUMNS = 65
-"""Columns of a block on a CPU: with a power of two all bands would fall on the same cache lines."""
+"""Most columns of a block on a CPU, and like all such numbers odd: with a power of two all bands
+would fall on the same cache lines."""
 
 
 class Window(NamedTuple):
@@ -81,7 +82,8 @@ def pair_convolution(
 
     Both halves of the kernel are applied once a band, and no array of pairs is ever made: memory
     grows with N, forward and backward, where the band features are computed again. No gradient
-    reaches the weights, which are validity flags.
+    reaches the weights, which are validity flags. Images of a batch share the memory of blocks as
+    leading axes of `x`, not under `vmap`; over devices they are divided by `shard_map`.
 
     Args:
         x: `[B, N, S, H' + halo, W' + halo]`, finite, as `phases` makes it.
@@ -93,6 +95,14 @@ def pair_convolution(
     Returns:
         `[B, H', W', F]`.
     """
+    return _sum(x, kernel, biases, weights, window)
+
+
+# Compiled here, for those who call a layer outside of jit.
+@partial(jax.jit, static_argnums=4)
+def _sum(
+    x: jax.Array, kernel: jax.Array, biases: jax.Array, weights: jax.Array, window: Window
+) -> jax.Array:
     if x.shape[1] <= UNROLLED_BANDS:
         return jnp.moveaxis(_unrolled(x, kernel, biases, weights, window), 1, -1)
     blocks = Blocks(x, kernel.shape[-1], window.halo)
@@ -113,6 +123,7 @@ def _forward(
     return pair_convolution(x, kernel, biases, weights, window), (x, kernel, biases, weights)
 
 
+@partial(jax.jit, static_argnums=0)
 def _backward(
     window: Window, saved: tuple[jax.Array, ...], cotangent: jax.Array
 ) -> tuple[jax.Array | None, ...]:
@@ -121,7 +132,8 @@ def _backward(
     blocks = Blocks(x, kernel.shape[-1], window.halo)
 
     def slope(x: jax.Array) -> jax.Array:
-        return jax.jvp(window.activation, (x,), (jnp.ones_like(x),))[1]
+        y, pull_back = jax.vjp(window.activation, x)
+        return pull_back(jnp.ones_like(y))[0]
 
     def of_block(part: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         x, biases, weights, cotangent = part
@@ -129,9 +141,10 @@ def _backward(
         (first, second), pull_back = jax.vjp(features, x, kernel, biases)
         first, second, cotangent = lax.optimization_barrier((first, second, cotangent))
         shared = weights[:, None, None] * cotangent.reshape(1, cotangent.shape[0], -1)
-        gradients = (
-            row_sums(first, second, weights, slope) * shared,
-            row_sums(second, first, weights, slope) * shared,
+        # Where blocks reach beyond the image, phi' may be infinite, and nothing depends on it.
+        gradients = tuple(
+            jnp.where(shared == 0, 0, row_sums(own, others, weights, slope) * shared)
+            for own, others in ((first, second), (second, first))
         )
         return pull_back(lax.optimization_barrier(gradients))
 
@@ -139,7 +152,7 @@ def _backward(
     cotangents = blocks.cut(jnp.moveaxis(cotangent, -1, 1), halo=0)
     repeated = blocks.repeat(biases), blocks.repeat(weights)
     of_x, of_kernel, of_biases = blocks.map(of_block, x_blocks, *repeated, cotangents)
-    of_biases = of_biases.reshape(len(x), -1, *biases.shape[1:]).sum(1)
+    of_biases = of_biases.reshape(len(x), blocks.count, *biases.shape[1:]).sum(1)
     return *join_x(of_x), of_kernel.sum(0), of_biases, None
 
 
@@ -170,7 +183,7 @@ def _views(x: jax.Array, window: Window) -> list[jax.Array]:
 def _unrolled(
     x: jax.Array, kernel: jax.Array, biases: jax.Array, weights: jax.Array, window: Window
 ) -> jax.Array:
-    """The sum over pairs `[B, F, H', W']`, written out: XLA makes one loop over the output of it.
+    """The sum over pairs `[B, F, H', W']`, written out: compiled, one loop over the output.
 
     Between the pixels and the output nothing goes through memory.
     """
@@ -216,7 +229,7 @@ def _features(
 
 
 class Blocks:
-    """The cutting of images into blocks whose band features stay in the cache.
+    """The cutting of images into blocks whose band features are meant to stay in the cache.
 
     Args:
         x: phases `[B, N, S, H' + halo, W' + halo]`.
@@ -228,43 +241,43 @@ class Blocks:
         self.images, bands = x.shape[:2]
         self.height, self.width = (size - halo for size in x.shape[-2:])
         self.halo = halo
+        on_cpu = jax.default_backend() == "cpu"
+        budget = CACHE_BYTES if on_cpu else ACCELERATOR_BYTES
         pixel_bytes = 2 * bands * features * x.dtype.itemsize
-        if jax.default_backend() == "cpu":
-            columns = min(BLOCK_COLUMNS, self.width)
-            most_rows = max(CACHE_BYTES // (pixel_bytes * columns), 1)
-            # As many blocks as that takes, and then all of one height.
-            rows = -(-self.height // -(-self.height // most_rows))
-            self.at_once = None
-        else:
-            rows, columns = self.height, self.width
-            self.at_once = max(ACCELERATOR_BYTES // (pixel_bytes * rows * columns), 1)
+        columns = _even_share(self.width, BLOCK_COLUMNS) | 1 if on_cpu else self.width
+        rows = _even_share(self.height, max(budget // (pixel_bytes * columns), 1))
+        self.at_once = None if on_cpu else max(budget // (pixel_bytes * columns * rows), 1)
         # A block hands its halo on to the next one, and to no other.
         self.rows, self.columns = max(rows, halo), max(columns, halo)
+        self.down, self.across = -(-self.height // self.rows), -(-self.width // self.columns)
+        self.count = self.down * self.across
 
     def cut(self, x: jax.Array, halo: int | None = None) -> jax.Array:
         """`[B, ..., H' + halo, W' + halo]` to `[blocks, ..., rows + halo, columns + halo]`."""
         halo = self.halo if halo is None else halo
         x = jnp.moveaxis(_overlapping(x, -1, self.columns, halo), -2, 1)
         x = jnp.moveaxis(_overlapping(x, -2, self.rows, halo), -3, 1)
-        return x.reshape(-1, *x.shape[3:])
+        return x.reshape(self.images * self.count, *x.shape[3:])
 
     def join(self, y: jax.Array) -> jax.Array:
         """`[blocks, F, rows columns]` to `[B, H', W', F]`."""
-        features = y.shape[1]
-        down, across = -(-self.height // self.rows), -(-self.width // self.columns)
-        y = y.reshape(self.images, down, across, features, self.rows, self.columns)
+        y = y.reshape(self.images, self.down, self.across, -1, self.rows, self.columns)
         y = y.transpose(0, 1, 4, 2, 5, 3)
-        y = y.reshape(self.images, down * self.rows, across * self.columns, features)
+        y = y.reshape(self.images, self.down * self.rows, self.across * self.columns, -1)
         return y[:, : self.height, : self.width]
 
     def repeat(self, of_image: jax.Array) -> jax.Array:
         """`[B, ...]` to `[blocks, ...]`."""
-        count = -(-self.height // self.rows) * -(-self.width // self.columns)
-        return jnp.repeat(of_image, count, axis=0)
+        return jnp.repeat(of_image, self.count, axis=0)
 
     def map(self, function: Callable[[tuple[jax.Array, ...]], Any], *parts: jax.Array) -> Any:
         """`function` of every block, one after another on a CPU."""
         return lax.map(function, parts, batch_size=self.at_once)
+
+
+def _even_share(length: int, most: int) -> int:
+    """The size of the parts when a length is cut into as few as can be of at most `most`."""
+    return -(-length // -(-length // most))
 
 
 def _overlapping(x: jax.Array, axis: int, size: int, halo: int) -> jax.Array:

@@ -147,16 +147,27 @@ def test_gradients_follow_the_order_of_bands():
 
 
 @both
-def test_bfloat16_is_close(implementation):
-    """Images and outputs are rounded to 8 bits, 0.4 %; what lies between is not."""
-    image, descriptors, valid = inputs(6)
-    exact = layer(implementation)(image, descriptors, valid)
-    rounded = layer(implementation, dtype=jnp.bfloat16)(image, descriptors, valid)
-    assert rounded.dtype == jnp.bfloat16
-    np.testing.assert_allclose(rounded.astype(jnp.float32), exact, atol=0.03, rtol=0.03)
+def test_axes_that_do_not_agree_are_refused(implementation):
+    conv, (image, descriptors, valid) = layer(implementation), inputs(3)
+    for wrong in (
+        (image, descriptors[:, :2], valid),
+        (image, descriptors[..., :1], valid),
+        (image, descriptors[0], valid[0]),
+        (image, descriptors, valid[:, :2]),
+    ):
+        with pytest.raises(ValueError, match=r"needs descriptors \(2, 3, 3\) and flags \(2, 3\)"):
+            conv(*wrong)
+    with pytest.raises(ValueError, match="no pixels or no bands"):
+        conv(image[..., :0], descriptors[:, :0], valid[:, :0])
 
 
-def test_wrong_band_axes_are_refused():
-    image, descriptors, valid = inputs(3)
-    with pytest.raises(ValueError, match="3 bands, but there are 2 descriptors"):
-        layer("factored")(image, descriptors[:, :2], valid)
+@both
+def test_no_images_give_no_output(implementation):
+    image, descriptors, valid = inputs(3, batch=(0,))
+    loss = lambda image: layer(implementation)(image, descriptors, valid).sum()  # noqa: E731
+    assert jax.grad(loss)(image).shape == image.shape
+
+
+def test_a_module_is_no_activation():
+    with pytest.raises(ValueError, match="without parameters"):
+        layer("factored", activation=nnx.PReLU())

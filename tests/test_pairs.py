@@ -25,13 +25,15 @@ def taking(way):
     with pytest.MonkeyPatch.context() as patch:
         if way != "unrolled":
             patch.setattr(pairs, "UNROLLED_BANDS", 0)
-        # Backwards there are always blocks: here of a few rows and four columns.
+        # Backwards there are always blocks: here of a few rows and five columns.
         patch.setattr(pairs, "CACHE_BYTES", 3000)
-        patch.setattr(pairs, "BLOCK_COLUMNS", 4)
+        patch.setattr(pairs, "BLOCK_COLUMNS", 5)
         patch.setattr(pairs, "ACCELERATOR_BYTES", 30_000)
         if way == "accelerator":
             patch.setattr(jax, "default_backend", lambda: "gpu")
+        jax.clear_caches()  # What was compiled before took another way.
         yield
+    jax.clear_caches()
 
 
 def made(implementation, **form):
@@ -73,8 +75,8 @@ forms = given(
     bands=st.integers(1, 7),
     height=st.integers(5, 14),
     width=st.integers(5, 14),
-    kernel_size=st.sampled_from([1, 3, 5]),
-    strides=st.sampled_from([1, 1, 2, 3]),
+    kernel_size=st.sampled_from([1, 2, 3, 5]),
+    strides=st.sampled_from([1, 1, 2, 3, 6]),
     padding=st.sampled_from(["SAME", "VALID"]),
     activation=st.sampled_from(sorted(ACTIVATIONS)),
     seed=st.integers(0, 1000),
@@ -111,6 +113,40 @@ def test_equals_the_reference_on_both_sides_of_the_choice_and_for_many_bands(ban
     given = inputs(bands, 5, 4, images=1)
     ours = outputs_and_gradients(made("factored"), *given)
     assert_close(ours, outputs_and_gradients(made("reference"), *given), 1e-5)
+
+
+@ways
+def test_bfloat16_rounds_images_and_outputs_and_nothing_between(way):
+    """Of inputs that bfloat16 holds, output and gradients are those of float32, rounded once."""
+    image, descriptors, valid = inputs(6, 7, 6)
+    image = jnp.asarray(image, jnp.bfloat16).astype(jnp.float32)
+    exact, rounded = made("factored"), made("factored", dtype=jnp.bfloat16)
+    for layer in (exact, rounded):
+        layer.kernel[...] = layer.kernel[...].astype(jnp.bfloat16).astype(jnp.float32)
+
+    def results(layer):
+        y = layer(image, descriptors, valid)
+        cotangent = jnp.cos(jnp.arange(y.size)).reshape(y.shape)
+        loss = lambda image: jnp.sum(layer(image, descriptors, valid) * cotangent)  # noqa: E731
+        return y.astype(jnp.float32), jax.grad(loss)(image)
+
+    with taking(way):
+        assert rounded(image, descriptors, valid).dtype == jnp.bfloat16
+        assert_close(results(rounded), results(exact), 2**-7)
+        close = np.isclose(results(rounded)[0], results(exact)[0], rtol=2**-8, atol=1e-6)
+        assert close.all()
+
+
+@pytest.mark.parametrize("width", [4, 11])
+def test_blocks_that_reach_beyond_the_image_do_no_harm(width):
+    """With phi = sqrt the slope is infinite there: zeros of padding, no bias, and no NaN."""
+    layer = made("factored", activation=jnp.sqrt, padding="VALID")
+    layer.bias[...] = jnp.zeros(4)
+    layer.kernel[...] = jnp.abs(layer.kernel[...])
+    image = jnp.asarray(np.random.default_rng(0).uniform(1, 2, (7, width, 3)), jnp.float32)
+    with taking("blocks"):
+        loss = lambda image: layer(image, jnp.zeros((3, 3)), jnp.ones(3, bool)).sum()  # noqa: E731
+        assert np.isfinite(jax.grad(loss)(image)).all()
 
 
 @ways
