@@ -7,12 +7,14 @@ descriptors and parameters), with a row for each number of bands:
 
 - the time of the layer, of the reference (all pairs in one batched convolution) and of an ordinary
   convolution of as many bands to F features, medians;
-- the limit: the operations that cannot be avoided over the speed of a large matrix product, or the
-  bytes over the speed of a copy, whichever takes longer, both measured in the same run;
+- the limit: the operations of a sum over pairs, none computed twice, over the speed of a large
+  matrix product, or the bytes of input and output over the speed of a copy, whichever takes longer,
+  both measured in the same run;
 - temporary memory by XLA's own account, and the time to compile.
 
-The reference is not run where XLA counts more than half of the memory (nan). At last 200 bands of
-256 x 256, forward and backward, in a process of their own whose peak memory is measured.
+The reference is not run (nan) where XLA counts more than half of the memory, or a library that it
+calls finds too little, which is said. At last 200 bands of 256 x 256, forward and backward, on a
+CPU in a process of their own whose peak memory is measured.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +39,9 @@ from rich.table import Table
 from permjax.layers import PairwiseBandConv
 
 SIZE, KERNEL, FEATURES, DESCRIPTOR_SIZE = 128, 3, 32, 8
+PRECISION = "highest"
+"""That of the layer: on an accelerator float32 would else be rounded to fewer bits."""
+
 LIMITS = {"forward": ("40", "5", "20"), "forward + backward": ("15", "-", "10")}
 """Times as fast as the reference and ordinary convolutions at 13 bands; smaller at 64 bands."""
 
@@ -148,16 +153,21 @@ def of_function(
     temporary = analysis.temp_size_in_bytes if analysis else 0
     milliseconds = float("nan")
     if temporary < memory_bytes() / 2:
-        # Beside what XLA counts, libraries that it calls take memory and may get none.
-        with suppress(jax.errors.JaxRuntimeError):
+        try:
             milliseconds = median_milliseconds(lambda: compiled(*arguments))
+        except jax.errors.JaxRuntimeError as error:
+            print(f"not run: {str(error).splitlines()[0]}")
+    else:
+        print(f"not run: needs {temporary / 1e9:.0f} GB")
     return Figures(milliseconds, temporary, compile_seconds)
 
 
 def ordinary_convolution(kernel: jax.Array, image: jax.Array) -> jax.Array:
     """`[H, W, N]` to `[H, W, F]`."""
     dimensions = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(image[None], kernel, (1, 1), "SAME", None, None, dimensions)[0]
+    return lax.conv_general_dilated(
+        image[None], kernel, (1, 1), "SAME", dimension_numbers=dimensions, precision=PRECISION
+    )[0]
 
 
 def median_milliseconds(run: Callable[[], Any]) -> float:
@@ -174,7 +184,8 @@ def median_milliseconds(run: Callable[[], Any]) -> float:
 def peak_flops(dtype: Any) -> float:
     """Operations a second of a product of two matrices of 2048 x 2048."""
     x = jnp.ones((2048, 2048), dtype)
-    return 2 * 2048**3 / median_milliseconds(lambda: jax.jit(jnp.matmul)(x, x)) * 1e3
+    product = jax.jit(partial(jnp.matmul, precision=PRECISION))
+    return 2 * 2048**3 / median_milliseconds(lambda: product(x, x)) * 1e3
 
 
 def peak_bandwidth(dtype: Any) -> float:
