@@ -81,7 +81,7 @@ def test_one_scene_into_one_file(scene, tmp_path):
         assert file.shape == source.shape
         assert file.dtypes == ("uint8",)
         assert file.nodata == 255
-        assert file.tags()["weights"] == "simulated-1300"
+        assert file.tags()["weights"] == "mixed-3000"
     assert {path.name for path in tmp_path.iterdir()} == {
         *("scene.tif", "cloud.tif", "cloud_quicklook.png", "cloud_probabilities.tif"),
     }
