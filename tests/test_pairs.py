@@ -178,7 +178,9 @@ def temporary_bytes(bands, implementation, backward):
     lowered = function.lower(
         params, jnp.ones((64, 64, bands)), jnp.ones((bands, 3)), jnp.ones(bands, bool)
     )
-    return lowered.compile().memory_analysis().temp_size_in_bytes
+    analysis = lowered.compile().memory_analysis()
+    assert analysis
+    return analysis.temp_size_in_bytes
 
 
 @pytest.mark.parametrize("backward", [False, True])
