@@ -27,8 +27,8 @@ class Mtl(dict[str, str]):
         content: of the file, if it is not on disk.
 
     Raises:
-        ValueError: the XML or JSON is damaged; or, on reading an entry, it is not there. The
-            message names file and entry.
+        ValueError: the file is damaged or cut short; or, on reading an entry, it is not there.
+            The message names file and entry.
     """
 
     def __init__(self, path: Path, content: bytes | None = None) -> None:
@@ -86,7 +86,11 @@ def _entries(path: Path, content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
+    # Some files of before the collections are filled up with NULs or blanks.
+    lines = text.rstrip(" \t\r\n\0\x1a").splitlines()
+    if not lines or lines[-1].strip().upper() != "END":
+        raise ValueError("its last line is not END; fetch it again")
+    for line in lines:
         name, separator, value = line.partition("=")
         if separator:
             yield name.strip(), value.strip().strip('"')

@@ -1,14 +1,19 @@
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from fake_landsat import Landsat, write_mtl
 from fake_scenes import SUN_ELEVATION_DEG, landsat_folder, whole, write_geotiff
+from hypothesis import given
+from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.transform import xy
 
 from permjax.bands import Kind
+from permjax.mtl import Mtl
 from permjax.rasters import open_raster
 from permjax.scenes import open_scene
 from permjax.sensors import SENSORS
@@ -123,6 +128,23 @@ def test_a_faulty_mtl_is_named(tmp_path, old, new, message):
     edit_mtl(folder, old, new)
     with pytest.raises(ValueError, match=f"_MTL.txt: {message}"):
         open_scene(folder)
+
+
+@pytest.mark.parametrize("form", ["txt", "json", "xml"])
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_an_mtl_that_is_cut_short_anywhere_is_refused(form, share):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"MTL.{form}"
+        write_mtl(path, Landsat().groups())
+        content = path.read_bytes()
+    with pytest.raises(ValueError, match=rf"MTL\.{form}: is damaged or cut short: "):
+        Mtl(path, content[: int(share * len(content))])
+
+
+@pytest.mark.parametrize("end", ["END", "end\n", "END\r\n\r\n", "END" + " " * 50 + "\0" * 20])
+def test_the_end_of_an_mtl_may_be_filled_up(end):
+    mtl = Mtl(Path("MTL.txt"), f"GROUP = A\n  SUN_ELEVATION = 30\n{end}".encode())
+    assert mtl.sun_elevation_deg() == 30
 
 
 def test_a_folder_must_be_one_product(tmp_path):

@@ -327,7 +327,7 @@ FAULTS = {
     "band size": (put_band(np.ones((8, 8), np.uint8)), r"_B50\.TIF: has 8 x 8 pixels"),
     "band type": (put_band(np.ones(SHAPE, np.uint16)), r"_B50\.TIF: holds uint16, not uint8"),
     "empty mtl": (change("MTL.txt", b""), r"_MTL\.txt: is empty \(0 bytes\)"),
-    "cut mtl": (change("MTL.txt", 700), r"_MTL\.txt: has no \w+; the file is cut short"),
+    "cut mtl": (change("MTL.txt", 700), r"_MTL\.txt: is damaged or cut short: its last line"),
     "other day": (edit_mtl("= 2001-06-04", "= 2001-06-20"), r"_MTL\.txt: is of 2001-06-20, but"),
     "other satellite": (edit_mtl("Landsat7", "Landsat5"), r"_MTL\.txt: is of Landsat5"),
     "no number": (edit_mtl("LMAX_BAND61 = 17.040", "LMAX_BAND61 = x"), r"MTL\.txt: LMAX_BAND61 ="),
