@@ -149,7 +149,9 @@ def _source_arguments(parser: ArgumentParser) -> None:
         "--source", type=Path, required=True, help="folder or archive that was downloaded"
     )
     parser.add_argument(
-        "--stride", type=_positive, help="pixels from one patch to the next (the patch size)"
+        "--stride",
+        type=_positive,
+        help="pixels from one patch to the next, at most the patch size (the patch size)",
     )
     parser.add_argument(
         "--keep_going",

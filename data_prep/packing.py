@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from data_prep.archives import remove_abandoned
 from data_prep.parts import Packer, faults_of
-from data_prep.patches import assign_splits
+from data_prep.patches import assign_splits, checked_stride
 from data_prep.progress import SceneProgress, scene_progress
 from data_prep.sources import DataSet, SourceScene
 from data_prep.unfinished import Outcome, Part, Work, by_note, merged
@@ -49,11 +49,10 @@ def pack(
         FileNotFoundError: there is nothing of this data set.
         FileExistsError: it is there, or was begun, with other settings.
         BlockingIOError: another run is packing it.
+        OSError: `data_dir` cannot be written, which is found out before scenes are read.
         OSError, ValueError: a scene cannot be used; the message names file and fault.
     """
-    stride = patch_size if stride is None else stride
-    if patch_size < 1 or stride < 1:
-        raise ValueError(f"patch_size {patch_size} and stride {stride} must be 1 pixel or more")
+    stride = checked_stride(patch_size, stride)
     found = data_set.find(source)
     if found.faults and not keep_going:
         raise ValueError(found.faults[0])
@@ -67,9 +66,9 @@ def pack(
         return work.finals
     remove_abandoned()
     with scene_progress(found.scenes) as progress:
-        if not keep_going:
-            _check_opening(found.scenes, progress)
         with work.under_way():
+            if not keep_going:
+                _check_opening(found.scenes, progress)
             parts = [p for p in cut_parts(found.scenes, splits) if not work.is_moved(p.config)]
             packer = Packer(work, patch_size, stride, keep_going)
             outcomes = _write_missing(packer, parts, progress)

@@ -182,11 +182,9 @@ def cut_patches(
         stride: pixels from one square to the next; smaller than `patch_size` to overlap.
 
     Raises:
-        ValueError: `patch_size` or `stride` is not positive.
+        ValueError: as `checked_stride`.
     """
-    stride = patch_size if stride is None else stride
-    if patch_size < 1 or stride < 1:
-        raise ValueError(f"patch_size {patch_size} and stride {stride} must be 1 pixel or more")
+    stride = checked_stride(patch_size, stride)
     rows = _starts(height, patch_size, stride)
     columns = _starts(width, patch_size, stride)
     for row, seen_rows in rows:
@@ -200,6 +198,23 @@ def cut_patches(
             label[:, :seen_columns] = UNLABELLED
             if label.any():
                 yield Square(row, column, *_filled(image, label, patch_size))
+
+
+def checked_stride(patch_size: int, stride: int | None) -> int:
+    """Pixels from one square to the next; None = `patch_size`.
+
+    Raises:
+        ValueError: a size is not positive, or squares would leave pixels between them out.
+    """
+    stride = patch_size if stride is None else stride
+    if patch_size < 1 or stride < 1:
+        raise ValueError(f"patch_size {patch_size} and stride {stride} must be 1 pixel or more")
+    if stride > patch_size:
+        raise ValueError(
+            f"stride {stride} is larger than patch_size {patch_size}, so that pixels between "
+            f"patches would be lost: take a stride of {patch_size} or less"
+        )
+    return stride
 
 
 def _missing(image: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from data_prep.locks import locked
@@ -102,11 +103,14 @@ class Work:
         Raises:
             BlockingIOError: another run is packing this data set.
             FileExistsError: another run, which ended since `is_done`, had other settings.
+            OSError: `data_dir` cannot be written.
         """
         directory = self.root.parent
-        directory.mkdir(parents=True, exist_ok=True)
         in_use = f"{directory}: another run is packing this data set: wait for it, or stop it"
         try:
+            with _writing(self.data_dir):
+                directory.mkdir(parents=True, exist_ok=True)
+                TemporaryFile(dir=directory).close()
             with locked(directory / ".lock", in_use):
                 self.is_done()  # Again: from here on nobody else writes.
                 try:
@@ -201,6 +205,17 @@ class Work:
             if not any(lengths[part.split]):  # A split without records is not there.
                 self.path(part).unlink(missing_ok=True)
         write_info(builder, directory, {s: lengths[s] for s in SPLITS if any(lengths[s])})
+
+
+@contextmanager
+def _writing(data_dir: Path) -> Iterator[None]:
+    """Says in a sentence that a directory cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        said = f"{data_dir}: cannot be written ({reason}): choose another data_dir"
+        raise OSError(said) from error
 
 
 def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

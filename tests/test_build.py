@@ -179,6 +179,16 @@ def test_squares_must_advance(patch_size, stride):
         cut(np.ones((4, 4), np.uint8), patch_size, stride)
 
 
+def test_squares_must_not_leave_pixels_out(tmp_path, capsys):
+    message = "stride 9 is larger than patch_size 8"
+    with pytest.raises(ValueError, match=message):
+        cut(np.ones((20, 20), np.uint8), 8, 9)
+    write_original(tmp_path / "source", TRAIN)
+    arguments = ["landsat8_biome", f"--source={tmp_path / 'source'}", f"--data_dir={tmp_path}"]
+    assert build.main([*arguments, "--patch_size=8", "--stride=9"]) == 1
+    assert f"error: {message}" in capsys.readouterr().err
+
+
 # --- Splits ---------------------------------------------------------------------------------
 
 

@@ -243,6 +243,15 @@ def test_a_full_disk_is_no_fault_of_a_scene(tmp_path):
         pack(made_up([scene(0, open=full)]), tmp_path, tmp_path / "data", keep_going=True)
 
 
+def test_where_nothing_can_be_written_no_scene_is_opened(tmp_path):
+    opened = []
+    (tmp_path / "file").touch()
+    it = made_up([scene(0, open=lambda: opened.append(0))])
+    with pytest.raises(OSError, match=r"file.data: cannot be written \(Not a directory\): choose"):
+        pack(it, tmp_path, tmp_path / "file" / "data", patch_size=8)
+    assert not opened
+
+
 @pytest.mark.parametrize(("sensor", "split"), [("kite", None), (OLI, "dev")])
 def test_a_scene_of_no_sensor_or_split_is_refused(sensor, split):
     with pytest.raises(ValueError, match="s0: there is no"):
