@@ -128,6 +128,14 @@ def test_a_scene_that_lies_there_packed_and_unpacked_is_read_once(tmp_path):
     one_record(tmp_path / "source", tmp_path / "data")
 
 
+def test_loose_files_without_a_label_do_not_hide_the_archive(tmp_path):
+    folder = write_original(tmp_path / "source")
+    write_archive(tmp_path / "source" / f"{TRAIN}.tar.gz", folder)
+    for path in folder.glob("*_fixedmask.*"):
+        path.unlink()
+    one_record(tmp_path / "source", tmp_path / "data")
+
+
 # --- The split ------------------------------------------------------------------------------
 
 

@@ -58,6 +58,9 @@ _WITHOUT_MTL: Final[Mapping[str, PhysicalValues]] = {
 Files = dict[str, Path]
 """The files of a scene by part: "B1", "MTL", "FIXEDMASK", and "" for the file of all bands."""
 
+Places = dict[tuple[Path | None, str], list[SourceFile]]
+"""The files of a scene by where they lie: archive, if any, and folder."""
+
 
 class Channel(NamedTuple):
     """A band: open file, index in it, and what its digital numbers mean."""
@@ -73,11 +76,12 @@ class Channel(NamedTuple):
 def find(source: Path) -> Found:
     """The scenes below a folder, or in an archive; one that lies there twice is read once.
 
-    An unpacked scene is preferred to a packed one. Archives of one scene are not opened here.
+    An unpacked scene with a label is preferred to a packed one. Archives of one scene are not
+    opened here.
     """
     files, faults = find_files(source, closed=_SCENE_ARCHIVE)
     packed: dict[str, SourceFile] = {}
-    loose: dict[str, dict[tuple[Path | None, str], list[SourceFile]]] = {}
+    loose: dict[str, Places] = {}
     for file in files:
         archive = _SCENE_ARCHIVE.match(file.basename)
         if archive and re.fullmatch(_SCENE, archive[1]):
@@ -90,6 +94,7 @@ def find(source: Path) -> Found:
                 f"{file}: the name is out of convention: a scene is called "
                 "LC8PPPRRRYYYYDDDGSIVV, such as LC80420082013220LGN00"
             )
+    loose = {name: of for name, of in loose.items() if name not in packed or _labelled(of)}
     scenes = [_loose_scene(scene_id, places) for scene_id, places in loose.items()]
     scenes += [_packed_scene(name, file) for name, file in packed.items() if name not in loose]
     if not scenes and not faults:
@@ -107,13 +112,19 @@ def published_splits() -> dict[str, str]:
         return {row["scene_id"]: row["split"] for row in csv.DictReader(file)}
 
 
-def _loose_scene(
-    scene_id: str, places: Mapping[tuple[Path | None, str], list[SourceFile]]
-) -> SourceScene:
-    # None, no archive, first; of several places the first with a label.
-    in_order = sorted(places.items(), key=lambda place: (place[0][0] is not None, str(place[0])))
-    labelled = [f for _, f in in_order if any(_LABEL_FILE.search(file.basename) for file in f)]
-    files = [file for file in (labelled or [in_order[0][1]])[0] if _is_read(file)]
+def _in_order(places: Places) -> list[list[SourceFile]]:
+    """The files of each place; None, no archive, first."""
+    return [places[p] for p in sorted(places, key=lambda place: (place[0] is not None, str(place)))]
+
+
+def _labelled(places: Places) -> list[list[SourceFile]]:
+    """The files of each place that has a label."""
+    return [f for f in _in_order(places) if any(_LABEL_FILE.search(x.basename) for x in f)]
+
+
+def _loose_scene(scene_id: str, places: Places) -> SourceScene:
+    of_first = (_labelled(places) or _in_order(places))[0]
+    files = [file for file in of_first if _is_read(file)]
     return SourceScene(
         name=scene_id,
         scene_id=scene_id,
