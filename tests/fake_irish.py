@@ -45,6 +45,9 @@ _MTL = """GROUP = L1_METADATA_FILE
     SPACECRAFT_ID = "Landsat7"
     SENSOR_ID = "ETM+"
     ACQUISITION_DATE = {day}
+    WRS_PATH = {path}
+    STARTING_ROW = {row}
+    ENDING_ROW = {row}
     BAND_COMBINATION = "123456678"
   END_GROUP = PRODUCT_METADATA
   GROUP = MIN_MAX_RADIANCE
@@ -144,6 +147,8 @@ def write_mtl(folder: Path, scene: str, sun_elevation_deg: float = SUN_ELEVATION
     path.write_text(
         _MTL.format(
             day=_DAYS[scene],
+            path=_STEMS[scene][:3],
+            row=_STEMS[scene][3:6],
             radiance="\n".join(radiance),
             numbers="\n".join(numbers),
             sun_elevation_deg=sun_elevation_deg,
@@ -157,6 +162,8 @@ def write_new_mtl(folder: Path, scene: str, *, reflectance: bool) -> Path:
     lines = [
         '    SPACECRAFT_ID = "LANDSAT_7"',
         f"    DATE_ACQUIRED = {_DAYS[scene]}",
+        f"    WRS_PATH = {_STEMS[scene][:3]}",
+        f"    WRS_ROW = {_STEMS[scene][3:6]}",
         f"    SUN_ELEVATION = {SUN_ELEVATION_DEG}",
         "    EARTH_SUN_DISTANCE = 0.9900000",
     ]

@@ -33,6 +33,7 @@ from data_prep.landsat7_irish.scenes import DARK_CLOUD, NO_MTL, NO_SHADOW, TWO_M
 from data_prep.patches import assign_splits
 from permjax import classes
 from permjax.bands import Kind
+from permjax.rasters import open_raster
 from permjax.sensors import SENSORS
 
 NAME = "landsat7_irish"
@@ -186,13 +187,85 @@ def test_a_clear_scene_has_no_cloud_in_either_convention(tmp_path, convention):
     assert set(np.unique(record["label"])) == {classes.UNLABELLED, classes.CLEAR_OR_SHADOW}
 
 
-def test_clouds_darker_than_clear_ground_are_noted(tmp_path):
-    mask = codes()
-    mask[stripes() == CLEAR] = 255
-    mask[stripes() == 3] = 128
+def rewrite(folder: Path, band: str, change) -> None:
+    [path] = folder.glob(f"*_{band}.TIF")
+    with open_raster(path) as file:
+        dn = file.read()
+    path.unlink()  # GDAL, asked to write over a Landsat band, takes its MTL away too.
+    write_geotiff(path, change(dn))
+
+
+@pytest.mark.parametrize("convention", [FILL_IS_ZERO, SHADOW_IS_ZERO])
+def test_fill_of_the_image_tells_the_convention_where_corners_mislead(tmp_path, convention):
+    mask = codes(convention, shadow=convention == SHADOW_IS_ZERO)
+    mask[[0, 0, -1, -1], [0, -1, 0, -1]] = 128 if convention == FILL_IS_ZERO else 0
     write_original(tmp_path / "source", mask=mask)
+    record = one_record(tmp_path / "source", tmp_path / "data")
+    assert record["label"][40, 58] == classes.THICK_CLOUD
+    note = ZERO_FILL if convention == FILL_IS_ZERO else ZERO_SHADOW
+    assert note in notes_of(tmp_path / "data")
+
+
+def without_fill(parent: Path, mask: np.ndarray) -> Path:
+    folder = write_original(parent, mask=mask)
+    for band in ("B30", "B50"):
+        rewrite(folder, band, lambda dn: np.where(dn == 0, np.uint8(50), dn))
+    return folder
+
+
+NEITHER = r"newmask2015\.TIF: what is cloud by its mask codes: 0 .* --keep_going leaves it out"
+
+
+@pytest.mark.parametrize("convention", [FILL_IS_ZERO, SHADOW_IS_ZERO])
+def test_without_fill_corners_tell_the_convention(tmp_path, convention):
+    without_fill(tmp_path / "source", codes(convention, shadow=convention == SHADOW_IS_ZERO))
     one_record(tmp_path / "source", tmp_path / "data")
+    note = ZERO_FILL if convention == FILL_IS_ZERO else ZERO_SHADOW
+    assert note in notes_of(tmp_path / "data")
+
+
+def test_corners_that_brightness_contradicts_are_refused(tmp_path):
+    """A corner in shadow, in a scene without fill, is not taken for fill."""
+    mask = codes(SHADOW_IS_ZERO)
+    mask[0, 0] = 0
+    folder = without_fill(tmp_path / "source", mask)
+    # Bright snow: one band alone tells nothing where the convention is a guess.
+    rewrite(folder, "B50", lambda dn: 255 - dn)
+    assert_stops(tmp_path / "source", tmp_path / "data", NEITHER)
+
+
+def swapped() -> np.ndarray:
+    mask = codes()
+    mask[mask == 128] = 7
+    mask[mask == 255] = 128
+    mask[mask == 7] = 255
+    return mask
+
+
+def test_clouds_darker_than_clear_ground_are_refused_and_can_be_left_out(tmp_path, capsys):
+    write_original(tmp_path / "source", mask=swapped())
+    write_original(tmp_path / "source", SECOND)
+    assert_stops(tmp_path / "source", tmp_path / "data", NEITHER)
+    directory = build(NAME, tmp_path / "source", tmp_path / "data", patch_size=72, keep_going=True)
+    assert {one["scene_id"] for one in read_all(directory)} == {SECOND.encode()}
+    assert "left out: " in capsys.readouterr().err
+
+
+def test_clouds_over_snow_are_noted(tmp_path):
+    """Snow is brighter than cloud in red and darker in the short-wave infrared."""
+    folder = write_original(tmp_path / "source")
+    rewrite(folder, "B30", lambda dn: np.where(dn == 0, dn, 255 - dn))
+    record = one_record(tmp_path / "source", tmp_path / "data")
+    assert record["label"][40, 58] == classes.THICK_CLOUD
     assert notes_of(tmp_path / "data") == {ZERO_FILL: [FIRST], DARK_CLOUD: [FIRST]}
+
+
+def test_codes_of_one_convention_and_fill_of_the_other_are_refused(tmp_path):
+    mask = codes()
+    mask[mask == 0] = 255
+    write_original(tmp_path / "source", mask=mask)
+    message = r"newmask2015\.TIF: has 255 where the image has no data, .* and the codes \[64\]"
+    assert_stops(tmp_path / "source", tmp_path / "data", message)
 
 
 def test_of_two_masks_the_newer_is_read(tmp_path):
@@ -253,6 +326,25 @@ def test_a_scene_that_lies_there_packed_and_unpacked_is_read_once(tmp_path):
     folder = write_original(tmp_path / "source")
     write_archive(tmp_path / "source" / f"{FIRST}.tar.gz", folder)
     one_record(tmp_path / "source", tmp_path / "data")
+
+
+def test_loose_files_without_a_label_do_not_hide_the_archive(tmp_path):
+    folder = write_original(tmp_path / "source")
+    write_archive(tmp_path / "source" / f"{FIRST}.tar.gz", folder)
+    next(folder.glob("*newmask2015*")).unlink()
+    one_record(tmp_path / "source", tmp_path / "data")
+
+
+def test_a_scene_in_two_places_is_read_once_if_of_one_day_and_refused_if_not(tmp_path):
+    source = tmp_path / "source"
+    write_original(source)
+    second = write_repacked(source, mtl=True)
+    one_record(source, tmp_path / "data")
+    image = second / f"{stem(FIRST)}.TIF"
+    image.rename(second / image.name.replace("20011112", "20011128"))
+    (second / f"{stem(FIRST)}_MTL.txt").unlink()
+    message = r"scene p226_r98 lies in places of different days: .*\(20011112\) and .*\(20011128\)"
+    assert_stops(source, tmp_path / "other", message)
 
 
 def test_the_folder_of_a_scene_can_be_the_source(tmp_path):
@@ -330,6 +422,11 @@ FAULTS = {
     "cut mtl": (change("MTL.txt", 700), r"_MTL\.txt: is damaged or cut short: its last line"),
     "other day": (edit_mtl("= 2001-06-04", "= 2001-06-20"), r"_MTL\.txt: is of 2001-06-20, but"),
     "other satellite": (edit_mtl("Landsat7", "Landsat5"), r"_MTL\.txt: is of Landsat5"),
+    "other path in MTL": (
+        edit_mtl("WRS_PATH = 002", "WRS_PATH = 003"),
+        "WRS_PATH = 003, but the",
+    ),
+    "other row in MTL": (edit_mtl("G_ROW = 027", "G_ROW = 028"), "STARTING_ROW = 028, but the sc"),
     "no number": (edit_mtl("LMAX_BAND61 = 17.040", "LMAX_BAND61 = x"), r"MTL\.txt: LMAX_BAND61 ="),
     "no range": (edit_mtl("= 191.600", "= -191.6"), r"MTL\.txt: band B1: radiance from -6\.2 to -"),
     "night": (night, r"_MTL\.txt: SUN_ELEVATION = -3"),

@@ -6,6 +6,7 @@ VCID 1), which holds the coldest clouds and the hottest ground.
 
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from permjax.mtl import Mtl, toa_values
@@ -70,6 +71,28 @@ def physical_values(band: str, mtl: Mtl | None, acquired: date) -> PhysicalValue
         return partial(linear, mult=mult, add=add)
     elevation = mtl.sun_elevation_deg()
     return partial(toa_reflectance, mult=mult, add=add, sun_elevation_deg=elevation)
+
+
+def read_mtl(path: Path, path_and_row: tuple[int, int], acquired: date) -> Mtl:
+    """The MTL of a scene.
+
+    Raises:
+        ValueError: it is damaged, or of another satellite, day, path or row; the message names it.
+    """
+    mtl = Mtl(path)
+    if mtl["SPACECRAFT_ID"] not in ("Landsat7", "LANDSAT_7"):
+        raise ValueError(f"{mtl.path}: is of {mtl['SPACECRAFT_ID']}, not of Landsat 7")
+    # The names of before 2012 and those since.
+    day = mtl["ACQUISITION_DATE" if "ACQUISITION_DATE" in mtl else "DATE_ACQUIRED"]
+    if day != acquired.isoformat():
+        raise ValueError(f"{mtl.path}: is of {day}, but the files of the scene are of {acquired}")
+    rows = ("WRS_ROW", "STARTING_ROW", "ENDING_ROW")  # A scene between rows has two.
+    for names, expected in zip((("WRS_PATH",), rows), path_and_row, strict=True):
+        said = {name: mtl.number(name) for name in names if name in mtl}
+        if said and expected not in said.values():
+            name = next(iter(said))
+            raise ValueError(f"{mtl.path}: {name} = {mtl[name]}, but the scene has {expected}")
+    return mtl
 
 
 def _k1(number: str) -> str:

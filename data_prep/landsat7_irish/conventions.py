@@ -74,48 +74,72 @@ SHADOW_IS_ZERO: Final = Convention(
     names_fill=False,
 )
 KNOWN: Final = frozenset(FILL_IS_ZERO.bits) | frozenset(SHADOW_IS_ZERO.bits)
+_GO_ON: Final = "look whether it is sound, as it may be over snow; --keep_going leaves it out"
 _ONLY_WHERE_FILL_IS_ZERO: Final = KNOWN - frozenset(SHADOW_IS_ZERO.bits)
 
 
-def convention_of(label: DatasetReader, codes: set[int]) -> Convention:
-    """The convention of a mask: by its codes where they tell, else by its corners.
+Band = tuple[DatasetReader, int]
+"""Open file and index in it, from 1; 0 = no data."""
 
-    A whole scene of Landsat stands askew in its file, so that the corners are fill.
+
+def convention_of(
+    label: DatasetReader, codes: set[int], red: Band, infrared: Band
+) -> tuple[Convention, bool]:
+    """The convention of a mask, and whether what it calls cloud is darker in red than clear is.
+
+    What the mask has where the image has no data tells, 0 or 255. Without such pixels, codes of one
+    convention alone do, or else the corners: a whole scene of Landsat stands askew in its file, so
+    that they are fill. Clouds are then brighter than clear ground. Snow is bright in red too, but
+    dark near 1.65 um (Dozier 1989, doi:10.1016/0034-4257(89)90101-6), desert is bright there but
+    not in red; so clouds that are darker in both contradict the convention.
 
     Args:
         label: the mask.
         codes: that it uses.
+        red: B3, on the grid of the mask.
+        infrared: B5, near 1.65 um, on the grid of the mask.
 
     Raises:
-        OSError: the file is damaged.
-    """
-    if codes & _ONLY_WHERE_FILL_IS_ZERO:
-        return FILL_IS_ZERO
-    ends = [[slice(0, 1), slice(size - 1, size)] for size in label.shape]
-    corners = {int(read_dn(label, 1, corner)[0, 0]) for corner in product(*ends)}
-    return FILL_IS_ZERO if 0 in corners else SHADOW_IS_ZERO
-
-
-def cloud_is_darker(
-    convention: Convention, label: DatasetReader, image: DatasetReader, number: int
-) -> bool:
-    """Whether what a convention calls cloud is darker than what it calls clear, as snow makes it.
-
-    Args:
-        convention: of the mask.
-        label: the mask.
-        image: a file of the same size.
-        number: of its band to compare, from 1; 0 = no data.
-
-    Raises:
+        ValueError: the image contradicts the mask in either convention; the message names the mask.
         OSError: a file is damaged.
     """
-    sums, counts = np.zeros(256), np.zeros(256)
+    fill, means = _sampled(label, red, infrared)
+    proven = bool(codes & _ONLY_WHERE_FILL_IS_ZERO)
+    convention = FILL_IS_ZERO if proven or _has_fill_at_a_corner(label) else SHADOW_IS_ZERO
+    if fill[0] != fill[255]:
+        by_fill = FILL_IS_ZERO if fill[0] > fill[255] else SHADOW_IS_ZERO
+        if proven and by_fill != convention:
+            only = sorted(codes & _ONLY_WHERE_FILL_IS_ZERO)
+            raise ValueError(
+                f"{label.name}: has 255 where the image has no data, as only where 0 is shadow, "
+                f"and the codes {only}, as only where 0 is fill: {_GO_ON}"
+            )
+        convention, proven = by_fill, True
+    # No comparison with NaN, where there is none of either, holds.
+    in_red, in_infrared = means[:, convention.cloud] < means[:, convention.clear]
+    if in_red and (in_infrared or not proven):
+        raise ValueError(
+            f"{label.name}: what is cloud by its {convention.note} is darker than what is clear, "
+            f"but nothing speaks for the other convention: {_GO_ON}"
+        )
+    return convention, bool(in_red)
+
+
+def _has_fill_at_a_corner(label: DatasetReader) -> bool:
+    ends = [[slice(0, 1), slice(size - 1, size)] for size in label.shape]
+    return any(read_dn(label, 1, corner)[0, 0] == 0 for corner in product(*ends))
+
+
+def _sampled(label: DatasetReader, *bands: Band) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """In every 64th row: pixels of each code [256] where a band has no data, its means [N, 256]."""
+    fill, sums, counts = np.zeros(256, np.int64), np.zeros((2, 256)), np.zeros((2, 256))
     for row in range(0, label.height, _SAMPLED):
         window = slice(row, row + 1), slice(0, label.width)
-        code, dn = read_dn(label, 1, window).ravel(), read_dn(image, number, window).ravel()
-        sums += np.bincount(code, dn, minlength=256)
-        counts += np.bincount(code[dn > 0], minlength=256)
-    clear, cloud = convention.clear, convention.cloud
-    # Where there is none of either, no product is greater.
-    return bool(sums[cloud] * counts[clear] < sums[clear] * counts[cloud])
+        code = read_dn(label, 1, window).ravel()
+        dns = [read_dn(file, number, window).ravel() for file, number in bands]
+        fill += np.bincount(code[np.any([dn == 0 for dn in dns], axis=0)], minlength=256)
+        for i, dn in enumerate(dns):
+            sums[i] += np.bincount(code, dn, minlength=256)
+            counts[i] += np.bincount(code[dn > 0], minlength=256)
+    means = np.full_like(sums, np.nan)
+    return fill, np.divide(sums, counts, out=means, where=counts > 0)

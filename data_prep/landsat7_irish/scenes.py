@@ -4,9 +4,9 @@ Axes: h and w height and width of a window, N bands.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 from math import nan
 from pathlib import Path
@@ -18,8 +18,16 @@ from rasterio.io import DatasetReader
 
 from data_prep.archives import SourceFile, find_files, on_disk, unpacked
 from data_prep.codes import check_size, scan_codes
-from data_prep.landsat7_irish.calibration import BANDS, physical_values
-from data_prep.landsat7_irish.conventions import KNOWN, cloud_is_darker, convention_of
+from data_prep.landsat7_irish.calibration import BANDS, physical_values, read_mtl
+from data_prep.landsat7_irish.conventions import KNOWN, convention_of
+from data_prep.landsat7_irish.names import (
+    LABEL,
+    SCENE,
+    acquired_on,
+    days_of,
+    part_of,
+    path_and_row,
+)
 from data_prep.sources import Found, OpenScene, SourceScene
 from permjax import classes
 from permjax.mtl import Mtl
@@ -39,23 +47,17 @@ NO_MTL: Final = (
     "bands 1, 2, 3, 5 and 7 and low in band 4"
 )
 NO_SHADOW: Final = "no shadow labelled: clear means clear or cloud shadow"
-DARK_CLOUD: Final = "what the mask calls cloud is darker than what it calls clear: snow, or wrong"
+DARK_CLOUD: Final = "what the mask calls cloud is darker than what it calls clear, as over snow"
 TWO_MASKS: Final = "masks of 2015 and 2019 are there: that of 2019 is read"
 
-# Path, row and, of several scenes of one path and row, a number.
-_SCENE: Final = re.compile(r"p(\d{1,3})_r(\d{1,3})(?:_\d+)?", re.I)
-# L71 or L72, path, row, row, year, month, day.
-_FILE: Final = re.compile(
-    r"L7[12](\d{3})(\d{3})_(\d{3})(\d{8})(?:_(B[1-578]0|B6[12]|MTL))?\.(?:TIF|txt)", re.I
-)
-_LABEL: Final = re.compile(r".*(newmask2015|mask2019)\.TIF", re.I)
-# As the files of those years call it, L71..., or since, LE7... or LE07...
-_MTL: Final = re.compile(r"LE?0?7.*_MTL\.txt", re.I)
 _ALMOST: Final = re.compile(r"L7.*_B\d+\.TIF|L7\d+_\d+\.TIF", re.I)
 _SCENE_ARCHIVE: Final = re.compile(r"^(p\d+_.*)\.(tar\.gz|tgz|tar)$", re.I)
 
 Files = dict[str, Path]
 """The files of a scene by part: "B10", "MTL", "MASK2019", and "" for the file of all bands."""
+
+Places = dict[tuple[Path | None, str], list[SourceFile]]
+"""The files of a scene by where they lie: archive, if any, and folder."""
 
 
 class Channel(NamedTuple):
@@ -72,25 +74,29 @@ class Channel(NamedTuple):
 def find(source: Path) -> Found:
     """The scenes below a folder, or in an archive; one that lies there twice is read once.
 
-    An unpacked scene is preferred to a packed one. Archives of one scene are not opened here.
+    An unpacked scene with a label is preferred to a packed one. Archives of one scene are not
+    opened here.
     """
     files, faults = find_files(source, closed=_SCENE_ARCHIVE)
     packed: dict[str, SourceFile] = {}
-    loose: dict[str, dict[tuple[Path | None, str], list[SourceFile]]] = {}
+    loose: dict[str, Places] = {}
     for file in files:
         archive = _SCENE_ARCHIVE.match(file.basename)
         folder = _scene_folder(file, source)
-        if archive and _SCENE.fullmatch(archive[1]):
+        if archive and SCENE.fullmatch(archive[1]):
             packed.setdefault(archive[1].lower(), file)
-        elif _part(file.basename) is not None and _SCENE.fullmatch(folder):
+        elif part_of(file.basename) is not None and SCENE.fullmatch(folder):
             where = (file.path if file.archive else None, file.folder)
             loose.setdefault(folder.lower(), {}).setdefault(where, []).append(file)
-        elif archive or _part(file.basename) is not None or _ALMOST.fullmatch(file.basename):
+        elif archive or part_of(file.basename) is not None or _ALMOST.fullmatch(file.basename):
             faults.append(
                 f"{file}: the name is out of convention: files such as L71226098_09820011112_B10"
                 ".TIF lie in a folder or archive called pPPP_rRRR, such as p226_r98"
             )
-    scenes = [_loose_scene(name, places) for name, places in loose.items()]
+    loose = {name: of for name, of in loose.items() if name not in packed or _labelled(of)}
+    unclear = {name: fault for name, of in loose.items() if (fault := _contradiction(name, of))}
+    faults += unclear.values()
+    scenes = [_loose_scene(name, of) for name, of in loose.items() if name not in unclear]
     scenes += [_packed_scene(name, file) for name, file in packed.items() if name not in loose]
     if not scenes and not faults:
         raise FileNotFoundError(
@@ -107,27 +113,36 @@ def _scene_folder(file: SourceFile, source: Path) -> str:
     return file.path.name.split(".")[0] if file.archive else source.name
 
 
-def _part(basename: str) -> str | None:
-    """What part of a scene a file is: "B10", "MTL", "MASK2019", ...; None = of none."""
-    if match := _FILE.fullmatch(basename):
-        return (match[5] or "").upper()
-    if match := _LABEL.fullmatch(basename):
-        return match[1].upper()
-    return "MTL" if _MTL.fullmatch(basename) else None
-
-
 def _is_read(file: SourceFile) -> bool:
     """Neither the thermal band at high gain nor the panchromatic band."""
-    return _part(file.basename) not in (None, "B62", "B80")
+    return part_of(file.basename) not in (None, "B62", "B80")
 
 
-def _loose_scene(
-    name: str, places: Mapping[tuple[Path | None, str], list[SourceFile]]
-) -> SourceScene:
-    # None, no archive, first; of several places the first with a label.
-    in_order = sorted(places.items(), key=lambda place: (place[0][0] is not None, str(place[0])))
-    labelled = [f for _, f in in_order if any(_LABEL.fullmatch(file.basename) for file in f)]
-    files = [file for file in (labelled or [in_order[0][1]])[0] if _is_read(file)]
+def _in_order(places: Places) -> list[list[SourceFile]]:
+    """The files of each place; None, no archive, first."""
+    return [places[p] for p in sorted(places, key=lambda place: (place[0] is not None, str(place)))]
+
+
+def _labelled(places: Places) -> list[list[SourceFile]]:
+    """The files of each place that has a label."""
+    return [f for f in _in_order(places) if any(LABEL.fullmatch(x.basename) for x in f)]
+
+
+def _contradiction(name: str, places: Places) -> str | None:
+    """The fault of a scene whose places hold images of different days."""
+    images: dict[frozenset[str], SourceFile] = {}
+    for files in _in_order(places):
+        if days := days_of(file.basename for file in files):
+            images.setdefault(frozenset(days), files[0])
+    if len(images) < 2:
+        return None
+    said = " and ".join(f"{file} ({', '.join(sorted(days))})" for days, file in images.items())
+    return f"scene {name} lies in places of different days: {said}: take some away"
+
+
+def _loose_scene(name: str, places: Places) -> SourceScene:
+    of_first = (_labelled(places) or _in_order(places))[0]
+    files = [file for file in of_first if _is_read(file)]
     return SourceScene(
         name=name,
         scene_id=name,
@@ -156,8 +171,8 @@ def _packed_scene(name: str, archive: SourceFile) -> SourceScene:
 def _open_loose(name: str, files: list[SourceFile]) -> Iterator[OpenScene]:
     with on_disk(files) as paths:
         # Of two MTLs that of the older name, L71..., as the bands have it.
-        parts = {_part(path.name) or "": path for path in sorted(paths, reverse=True)}
-        with _open(parts, _acquired(name, paths)) as opened:
+        parts = {part_of(path.name) or "": path for path in sorted(paths, reverse=True)}
+        with _open(name, parts, acquired_on(name, paths)) as opened:
             yield opened
 
 
@@ -171,49 +186,22 @@ def _open_packed(name: str, archive: Path) -> Iterator[OpenScene]:
             yield opened
 
 
-def _acquired(name: str, paths: list[Path]) -> date:
-    """The day that names of files tell, after a look that all are of one scene, the named one."""
-    scene = _SCENE.fullmatch(name)
-    assert scene is not None, name
-    place = int(scene[1]), int(scene[2])
-    days: dict[str, Path] = {}
-    for path in paths:
-        match = _FILE.fullmatch(path.name)
-        label = _SCENE.search(path.name)
-        if match:
-            days[match[4]] = path
-            places = {(int(match[1]), int(match[2])), (int(match[1]), int(match[3]))}
-        else:
-            places = {(int(label[1]), int(label[2]))} if label else {place}
-        if places != {place}:
-            raise ValueError(f"{path}: is of another path and row than the scene {name}")
-    if len(days) != 1:
-        folder = paths[0].parent
-        if not days:
-            raise FileNotFoundError(f"{folder}: has a mask and no band, such as L71..._B10.TIF")
-        listed = " and ".join(sorted(days))
-        raise ValueError(f"{folder}: holds files of several days, {listed}: take some away")
-    [(digits, path)] = days.items()
-    try:
-        return datetime.strptime(digits, "%Y%m%d").date()
-    except ValueError:
-        raise ValueError(f"{path}: the name is out of convention: {digits} is no day") from None
-
-
 @contextmanager
-def _open(files: Files, acquired: date) -> Iterator[OpenScene]:
+def _open(name: str, files: Files, acquired: date) -> Iterator[OpenScene]:
     with ExitStack() as opening:
-        mtl = _mtl(files, acquired)
+        mtl = None
+        if "MTL" in files:
+            mtl = read_mtl(files["MTL"], path_and_row(name), acquired)
         channels = _channels(files, mtl, acquired, opening)
         label = _label(files, channels[0].dataset, opening)
         codes = scan_codes(label, KNOWN)
-        convention = convention_of(label, codes)
-        red = channels[BANDS.index("B3")]
+        red, infrared = (channels[BANDS.index(band)] for band in ("B3", "B5"))
+        convention, dark_cloud = convention_of(label, codes, red[:2], infrared[:2])
         notes = {
             convention.note: True,
             NO_MTL: mtl is None,
             NO_SHADOW: convention.shadow not in codes,
-            DARK_CLOUD: cloud_is_darker(convention, label, red.dataset, red.number),
+            DARK_CLOUD: dark_cloud,
             TWO_MASKS: {"MASK2019", "NEWMASK2015"} <= files.keys(),
         }
         bits = convention.label_bits(codes)
@@ -237,19 +225,6 @@ def _open(files: Files, acquired: date) -> Iterator[OpenScene]:
             read=read,
             notes=tuple(note for note, holds in notes.items() if holds),
         )
-
-
-def _mtl(files: Files, acquired: date) -> Mtl | None:
-    if "MTL" not in files:
-        return None
-    mtl = Mtl(files["MTL"])
-    if mtl["SPACECRAFT_ID"] not in ("Landsat7", "LANDSAT_7"):
-        raise ValueError(f"{mtl.path}: is of {mtl['SPACECRAFT_ID']}, not of Landsat 7")
-    # The names of before 2012 and those since.
-    day = mtl["ACQUISITION_DATE" if "ACQUISITION_DATE" in mtl else "DATE_ACQUIRED"]
-    if day != acquired.isoformat():
-        raise ValueError(f"{mtl.path}: is of {day}, but the files of the scene are of {acquired}")
-    return mtl
 
 
 def _channels(files: Files, mtl: Mtl | None, acquired: date, opening: ExitStack) -> list[Channel]:
