@@ -1,12 +1,15 @@
 """Label files as they come, codes that must be known; and labels in words."""
 
 from collections.abc import Container
+from typing import Final
 
 import numpy as np
 from rasterio.io import DatasetReader
 
 from permjax.classes import CloudClass
 from permjax.rasters import read_dn
+
+INTEGERS: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 
 _ROWS = 512
 
@@ -24,27 +27,34 @@ def check_size(file: DatasetReader, image: DatasetReader) -> None:
         )
 
 
-def scan_codes(label: DatasetReader, known: Container[int]) -> set[int]:
+def scan_codes(
+    label: DatasetReader, known: Container[int], types: Container[str] = ("uint8",)
+) -> set[int]:
     """The codes that a label file uses, read in strips.
 
     Args:
-        label: a file of one band of uint8.
+        label: a file of one band.
         known: the codes that the data set has.
+        types: of numbers that the band may have.
 
     Raises:
         ValueError: it is of another type, or holds another code; the message names the file.
         OSError: it is damaged.
     """
-    if label.count != 1 or label.dtypes[0] != "uint8":
+    if label.count != 1 or label.dtypes[0] not in types:
+        wanted = "uint8" if types == ("uint8",) else "integer"
         raise ValueError(
-            f"{label.name}: must be one uint8 band of codes, not {label.count} of {label.dtypes[0]}"
+            f"{label.name}: must be one {wanted} band of codes, not {label.count} of "
+            f"{label.dtypes[0]}"
         )
-    pixels = np.zeros(256, np.int64)
+    codes: set[int] = set()
     for row in range(0, label.height, _ROWS):
         rows = slice(row, min(row + _ROWS, label.height))
         strip = read_dn(label, 1, (rows, slice(0, label.width)))
-        pixels += np.bincount(strip.ravel(), minlength=256)
-    codes = set(np.flatnonzero(pixels).tolist())
+        # Sorting, as np.unique does, takes many times as long as counting.
+        few = strip.dtype == np.uint8
+        used = np.flatnonzero(np.bincount(strip.ravel())) if few else np.unique(strip)
+        codes.update(used.tolist())
     unknown = sorted(code for code in codes if code not in known)
     if unknown:
         raise ValueError(

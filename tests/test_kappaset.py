@@ -147,6 +147,18 @@ def test_without_such_folders_scenes_are_dealt_and_keep_their_tiles_together(tmp
     )
 
 
+@pytest.mark.parametrize("number", ["int8", "uint16", "int32", "int64"])
+def test_bands_of_other_floats_and_labels_of_other_integers_hold_the_same_records(tmp_path, number):
+    write_tile(tmp_path / "usual" / "April")
+    path = write_tile(tmp_path / "other" / "April")
+    replace("B04", digital_numbers()[..., 3] / 65535)(path)
+    replace("Label", codes().astype(number))(path)
+    [usual], [other] = (
+        build(tmp_path / name, tmp_path / "data" / name).values() for name in ("usual", "other")
+    )
+    assert_same_records(usual, other)
+
+
 # --- Faults ---------------------------------------------------------------------------------
 
 
@@ -197,7 +209,15 @@ FAULTS = {
     ),
     "numbers not scaled": (
         replace("B04", np.ones((40, 36), np.uint16)),
-        r"_3_9\.nc\W+B04: holds uint16, not float32 fractions",
+        r"_3_9\.nc\W+B04: holds uint16, not float fractions",
+    ),
+    "label of fractions": (
+        replace("Label", codes().astype(np.float32)),
+        r"_3_9\.nc\W+Label: must be one integer band of codes, not 1 of float32",
+    ),
+    "code below 0": (
+        replace("Label", codes().astype(np.int16) - 1),
+        r"_3_9\.nc\W+Label: holds the codes \[-1\]",
     ),
     "code": (rewrite(label=codes() + 1), r"_3_9\.nc\W+Label: holds the codes \[6\]"),
     "other tile": (rewrite(product=OTHER), rf"_3_9\.nc: is of {OTHER[:44]}.*, which is not what"),

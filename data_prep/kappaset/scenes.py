@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from data_prep.archives import SourceFile, find_files, on_disk
-from data_prep.codes import check_size, scan_codes
+from data_prep.codes import INTEGERS, check_size, scan_codes
 from data_prep.sources import Found, OpenScene, SourceScene
 from permjax import classes
 from permjax.radiometry import linear
@@ -129,13 +129,13 @@ def _open(
         channels = [_variable(path, _band_variable(band), opening) for band in BANDS]
         label = _variable(path, "Label", opening)
         for channel in channels:
-            if channel.dtypes[0] != "float32":
+            if not channel.dtypes[0].startswith("float"):
                 raise ValueError(
-                    f"{channel.name}: holds {channel.dtypes[0]}, not float32 fractions of 65535"
+                    f"{channel.name}: holds {channel.dtypes[0]}, not float fractions of 65535"
                 )
             check_size(channel, channels[0])
         check_size(label, channels[0])
-        scan_codes(label, CODES)
+        scan_codes(label, CODES, INTEGERS)
         bits = np.zeros(256, np.uint8)
         bits[list(CODES)] = list(CODES.values())
 
