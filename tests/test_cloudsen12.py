@@ -140,6 +140,23 @@ def test_a_pixel_of_zeros_in_all_bands_is_no_data(tmp_path):
     assert record["label"][20, 20] == classes.UNLABELLED
 
 
+@pytest.mark.parametrize("form", ["tree", "maps"])
+def test_bands_of_zeros_alone_are_noted(tmp_path, form):
+    dn = digital_numbers()
+    dn[[0, 10]] = 0
+    dn[3, 20:] = 0  # All of its middle row; it is not dead.
+    if form == "tree":
+        write_one(tmp_path / "source", ROWS[0], dn, codes())
+    else:
+        folder = tmp_path / "source" / "train"
+        write_maps(folder, [ROWS[0]])
+        for band in ("B1", "B10"):
+            path = folder / f"L1C_{band}.dat"
+            path.write_bytes(bytes(path.stat().st_size))
+    _, beside = one_record(tmp_path / "source", tmp_path / "data", 40 if form == "tree" else 509)
+    assert beside["notes"]["only zeros in B1, B10"] == [name(ROWS[0])]
+
+
 def test_what_the_table_does_not_tell_is_said(tmp_path):
     row = {k: ROWS[0][k] for k in ("roi_id", "s2_id_gee", "label_type")} | {"split": "test"}
     write_one(tmp_path / "source", row, digital_numbers(), codes())

@@ -170,6 +170,7 @@ def _opened(numbers: Numbers, row: Row) -> OpenScene:
             *row.notes,
             *([SCRIBBLES] if row.label_type == "scribble" else []),
             *_margin_note(numbers, inside),
+            *_dead_note(numbers),
         ),
     )
 
@@ -184,6 +185,18 @@ def _check_codes(numbers: Numbers, known: Mapping[int, int], row: Row) -> None:
             f"{numbers.label_path}: holds the codes {unknown} in {row.name}, which labels of type "
             f"{row.label_type} do not have"
         )
+
+
+def _dead_note(numbers: Numbers) -> list[str]:
+    middle = numbers.height // 2
+    # Of a band that is alive one row is read.
+    windows = [(slice(middle, middle + 1), slice(0, numbers.width)), *numbers.strips()]
+    dead = [
+        name
+        for name, band in zip(BANDS, numbers.bands, strict=True)
+        if not any(band(window).any() for window in windows)
+    ]
+    return [f"only zeros in {', '.join(dead)}"] if dead else []
 
 
 Span = tuple[int, int]
