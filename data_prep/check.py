@@ -27,6 +27,9 @@ from data_prep.progress import SceneProgress, scene_progress
 from data_prep.sources import NAMES, DataSet, SourceScene, data_set
 from data_prep.unfinished import by_note
 
+NAMED: Final = 5
+"""Of the scenes that are missing so many are named."""
+
 ROWS: Final = 256
 """Of a scene in memory at once."""
 
@@ -40,12 +43,14 @@ class Findings:
         pixels: how many pixels have each of the 16 labels.
         notes: of each scene that has any.
         faults: one sentence each.
+        missing: scenes that the publisher lists and that are not there, sound or not.
     """
 
     scenes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(16, np.int64))
     notes: dict[str, list[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +81,8 @@ def check(it: DataSet, source: Path) -> Findings:
     """
     remove_abandoned()
     found = it.find(source)
-    findings = Findings(faults=list(found.faults))
+    missing = it.missing([scene.scene_id for scene in found.scenes])
+    findings = Findings(faults=list(found.faults), missing=missing)
     splits = scene_splits(found.scenes)
     with scene_progress(found.scenes) as progress, rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
         for scene in found.scenes:
@@ -108,6 +114,10 @@ def _report(it: DataSet, findings: Findings) -> None:
     sound = sum(findings.scenes.values())
     splits = ", ".join(f"{count} {split}" for split, count in findings.scenes.items() if count)
     console.print(f"{it.name}: {sound} of {it.scene_count} scenes ({splits or 'none'})")
+    if missing := findings.missing:
+        named = ", ".join(missing[:NAMED])
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        console.print(f"missing of those listed: {named}{more}", markup=False, soft_wrap=True)
     console.print(_labels(findings.pixels))
     for note, scenes in by_note(findings.notes).items():
         console.print(f"{note} ({len(scenes)} scenes)", markup=False)

@@ -5,7 +5,7 @@ A data set is a folder here whose `__init__.py` has one `DATA_SET`. Its name sta
 Axes: h and w height and width of a window, N bands.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -118,6 +118,8 @@ class DataSet:
         find: folder or archive to what lies there; opens no image. Raises FileNotFoundError where
             there is nothing of this data set.
         builder: the TFDS builder class beside it.
+        missing: which of the scenes that its publisher lists are not among these `scene_id`s, in
+            the order of their names; none where there is no such list.
     """
 
     name: str
@@ -129,6 +131,7 @@ class DataSet:
     where: str
     find: Callable[[Path], Found]
     builder: type[RecordsBuilder]
+    missing: Callable[[Collection[str]], list[str]] = lambda _: []
 
 
 def data_set(name: str) -> DataSet:

@@ -2,6 +2,8 @@ import pytest
 from fake_biome import CLEAR, TEST, TRAIN, codes, write_archive, write_original
 
 from data_prep import check
+from data_prep.landsat8_biome.scenes import published_splits
+from data_prep.sources import data_set
 
 
 @pytest.fixture
@@ -37,6 +39,26 @@ def test_a_sound_folder_is_described_and_nothing_is_written(source, tmp_path, ca
         "cloud shadow": "9.72",
         "clear or cloud shadow": "19.44",
     }
+
+
+def test_scenes_that_the_publisher_lists_and_that_are_missing_are_named(source, capsys):
+    assert run(source) == 0
+    listed = sorted(published_splits().keys() - {TRAIN, TEST})
+    said = f"missing of those listed: {', '.join(listed[:5])} and 89 more\n"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "count"), [("cloud38", 20), ("sentinel2_catalogue", 256)])
+def test_what_is_there_is_not_missing(name, count):
+    it = data_set(name)
+    listed = it.missing([])
+    assert len(listed) == count
+    there = listed[3:]
+    if name == "sentinel2_catalogue":
+        parts = [scene.split("_") for scene in there]
+        there = [f"S2A_MSIL1C_{t}_N0206_R064_{tile}_20180102T101010" for t, tile in parts]
+    assert it.missing(there) == listed[:3]
+    assert data_set("kappaset").missing([]) == []
 
 
 def test_every_fault_is_listed(source, tmp_path, capsys):

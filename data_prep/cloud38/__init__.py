@@ -1,7 +1,7 @@
 """38-Cloud and 95-Cloud: Landsat 8 scenes in four bands, cut into patches of 384 pixels."""
 
 from data_prep.cloud38.cloud38_dataset_builder import Builder
-from data_prep.cloud38.scenes import find
+from data_prep.cloud38.scenes import find, missing
 from data_prep.sources import DataSet
 
 DATA_SET = DataSet(
@@ -14,6 +14,7 @@ DATA_SET = DataSet(
     where="https://github.com/SorourMo/38-Cloud-A-Cloud-Segmentation-Dataset",
     find=find,
     builder=Builder,
+    missing=missing,
 )
 
 __all__ = ["DATA_SET"]

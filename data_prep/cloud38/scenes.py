@@ -5,7 +5,7 @@ Axes: h and w height and width of a window, N bands.
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -133,6 +133,11 @@ def published_test() -> frozenset[str]:
     """The 20 scenes of the published test; all others are published for training."""
     with Path(__file__).with_name("test_scenes.csv").open(encoding="utf-8") as file:
         return frozenset(row["scene_id"] for row in csv.DictReader(file))
+
+
+def missing(scene_ids: Collection[str]) -> list[str]:
+    """Which of the 20 scenes of the published test are not among these; others are not listed."""
+    return sorted(published_test() - set(scene_ids))
 
 
 # --- Reading --------------------------------------------------------------------------------

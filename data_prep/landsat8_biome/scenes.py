@@ -5,7 +5,7 @@ Axes: h and w height and width of a window, N bands.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from math import nan
@@ -110,6 +110,11 @@ def published_splits() -> dict[str, str]:
     """The split of each of the 96 scenes."""
     with Path(__file__).with_name("scenes.csv").open(encoding="utf-8") as file:
         return {row["scene_id"]: row["split"] for row in csv.DictReader(file)}
+
+
+def missing(scene_ids: Collection[str]) -> list[str]:
+    """Which of the 96 scenes are not among these."""
+    return sorted(published_splits().keys() - set(scene_ids))
 
 
 def _in_order(places: Places) -> list[list[SourceFile]]:

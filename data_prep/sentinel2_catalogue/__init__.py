@@ -1,6 +1,6 @@
 """Sentinel-2 Cloud Mask Catalogue: 513 sub-scenes, labelled half by hand."""
 
-from data_prep.sentinel2_catalogue.scenes import find
+from data_prep.sentinel2_catalogue.scenes import find, missing
 from data_prep.sentinel2_catalogue.sentinel2_catalogue_dataset_builder import Builder
 from data_prep.sources import DataSet
 
@@ -14,6 +14,7 @@ DATA_SET = DataSet(
     where="https://doi.org/10.5281/zenodo.4172871",
     find=find,
     builder=Builder,
+    missing=missing,
 )
 
 __all__ = ["DATA_SET"]

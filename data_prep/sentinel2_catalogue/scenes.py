@@ -5,7 +5,7 @@ Axes: h and w height and width of a window, H and W of a sub-scene, N bands.
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from math import nan
@@ -91,6 +91,12 @@ def _published_splits() -> dict[str, str]:
     """Of the scenes that do not test, by time and tile of the acquisition."""
     with Path(__file__).with_name("splits.csv").open(encoding="utf-8") as file:
         return {row["scene"]: row["split"] for row in csv.DictReader(file)}
+
+
+def missing(products: Collection[str]) -> list[str]:
+    """Which of the publisher's scenes to train and validate on, by time and tile, are not there."""
+    there = {f"{m[2]}_{m[3]}" for product in products if (m := _PRODUCT.fullmatch(product))}
+    return sorted(_published_splits().keys() - there)
 
 
 def _scene(
