@@ -186,7 +186,7 @@ def test_a_run_with_other_settings_that_ended_meanwhile_is_not_taken_for_this_on
         monkeypatch.undo()
         pack(made_up(scenes), tmp_path, tmp_path / "data", patch_size=4)
 
-    monkeypatch.setattr(packing, "_check_opening", meanwhile)
+    monkeypatch.setattr(packing, "remove_abandoned", meanwhile)
     with pytest.raises(FileExistsError, match="patch_size 4, not 8"):
         pack(made_up(scenes), tmp_path, tmp_path / "data", patch_size=8)
 
