@@ -3,7 +3,8 @@
 import functools
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +22,8 @@ def report_errors(command: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(command)
     def run() -> None:
         try:
-            command()
+            with _silent_gdal():
+                command()
         except (ValueError, OSError, ArithmeticError) as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
@@ -30,6 +32,25 @@ def report_errors(command: Callable[[], None]) -> Callable[[], None]:
             sys.exit(130)  # as shells count an interrupt: 128 + SIGINT
 
     return run
+
+
+@contextmanager
+def _silent_gdal() -> Iterator[None]:
+    """Keeps back rasterio's complaint when GDAL quotes a damaged file's bytes: a traceback.
+
+    What is wrong with the file is said by the error that follows.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if unraisable.object != "rasterio._env.log_error":
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def mask(
