@@ -1,9 +1,10 @@
 """Label files as they come, codes that must be known; and labels in words."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from permjax.classes import CloudClass
@@ -61,6 +62,13 @@ def scan_codes(
             f"{label.name}: holds the codes {unknown}, which the data set does not have"
         )
     return codes
+
+
+def bits_of(codes: Mapping[int, int]) -> NDArray[np.uint8]:
+    """The label of every code, uint8 [256]; those that are not named are unlabelled."""
+    bits = np.zeros(256, np.uint8)
+    bits[list(codes)] = list(codes.values())
+    return bits
 
 
 def label_title(label: int) -> str:

@@ -25,7 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.cloud38.mosaic import Place, grid_of
-from data_prep.cloud38.scenes import HOLES, NO_MTL, published_test
+from data_prep.cloud38.scenes import HOLES, published_test
+from data_prep.landsat_scenes import NO_MTL
 from permjax import classes
 from permjax.bands import Kind
 from permjax.sensors import SENSORS

@@ -29,7 +29,8 @@ from fake_irish import (
 from fake_scenes import write_geotiff
 
 from data_prep.landsat7_irish import conventions
-from data_prep.landsat7_irish.scenes import DARK_CLOUD, NO_MTL, NO_SHADOW, TWO_MASKS
+from data_prep.landsat7_irish.scenes import DARK_CLOUD, NO_MTL, TWO_MASKS
+from data_prep.landsat_scenes import NO_SHADOW
 from data_prep.patches import assign_splits
 from permjax import classes
 from permjax.bands import Kind
@@ -405,8 +406,8 @@ FAULTS = {
     "cut band": (change("B30.TIF", 1500), r"_B30\.TIF: band 1 cannot be read"),
     "no band's header": (change("B30.TIF", b"II*"), r"_B30\.TIF: is not a raster file"),
     "empty band": (change("B40.TIF", b""), r"_B40\.TIF: is empty \(0 bytes\)"),
-    "missing band": (change("B70.TIF", None), r"p2_r27: the band B70 \(L7\.\.\._B70\.TIF\) is mis"),
-    "missing bands": (two_bands, r"_B40\.TIF\) is missing, and so are B61"),
+    "missing band": (change("B70.TIF", None), r"p2_r27: L7\.\.\._B70\.TIF is missing"),
+    "missing bands": (two_bands, r"_B40\.TIF is missing, and so are B61"),
     "missing mask": (
         change("newmask2015.TIF", None),
         r"p2_r27: the mask .* is missing",

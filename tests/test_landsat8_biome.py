@@ -18,7 +18,8 @@ from fake_biome import (
 )
 from fake_scenes import write_geotiff
 
-from data_prep.landsat8_biome.scenes import NO_MTL, NO_SHADOW, published_splits
+from data_prep.landsat8_biome.scenes import published_splits
+from data_prep.landsat_scenes import NO_MTL, NO_SHADOW
 from permjax import classes
 from permjax.bands import Kind
 from permjax.sensors import SENSORS

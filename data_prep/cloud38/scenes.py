@@ -19,18 +19,16 @@ from rasterio.io import DatasetReader
 
 from data_prep.archives import SourceFile, find_files, on_disk
 from data_prep.cloud38.mosaic import SIDE, Place, grid_of, read_patches, read_truth, whole_grid
+from data_prep.landsat_scenes import GSD_M, LANDSAT8_REFLECTANCE, NO_MTL
 from data_prep.sources import Found, OpenScene, SourceScene
 from permjax import classes
 from permjax.mtl import Mtl, toa_values
-from permjax.radiometry import linear
 from permjax.rasters import PhysicalValues, Window, open_raster
 from permjax.sensors import SENSORS
 
 SENSOR: Final = "landsat8_oli_tirs"
 BANDS: Final = {"blue": "B2", "green": "B3", "red": "B4", "nir": "B5"}
-GSD_M: Final = 30.0
 
-NO_MTL: Final = "no MTL: sun elevation unknown, reflectance without the sun-angle term"
 HOLES: Final = "patches are missing: there is no data in their places"
 
 # Level, path and row, days of acquisition and of processing, collection, tier.
@@ -43,10 +41,6 @@ _MTL: Final = re.compile(rf"({_SCENE})_MTL\.txt", re.I)
 _ALMOST: Final = re.compile(
     r"(?:(?:red|green|blue|nir|gt)_patch|edited_corrected_gts)_.*\.TIF", re.I
 )
-
-# Landsat 8's factors of reflectance are the same in every product (Landsat 8 Data Users Handbook,
-# section 5).
-_REFLECTANCE: Final = partial(linear, mult=2e-5, add=-0.1)
 
 
 @dataclass
@@ -160,7 +154,8 @@ def _open(name: str, files: SceneFiles) -> Iterator[OpenScene]:
             truth = opening.enter_context(_open_truth(path_of[files.truth]))
             rows, columns = whole_grid(truth, rows, columns)
         physical = {
-            band: toa_values(mtl, number) if mtl else _REFLECTANCE for band, number in BANDS.items()
+            band: toa_values(mtl, number) if mtl else LANDSAT8_REFLECTANCE
+            for band, number in BANDS.items()
         }
 
         def read_window(

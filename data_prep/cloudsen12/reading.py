@@ -17,7 +17,7 @@ from rasterio.io import DatasetReader
 
 from data_prep.archives import SourceFile, on_disk
 from data_prep.cloudsen12.metadata import Row
-from data_prep.codes import check_size
+from data_prep.codes import bits_of, check_size
 from data_prep.sources import OpenScene
 from permjax import classes
 from permjax.radiometry import linear
@@ -145,8 +145,7 @@ def _check_files(image: DatasetReader, label: DatasetReader) -> None:
 def _opened(numbers: Numbers, row: Row) -> OpenScene:
     codes = CODES[row.label_type]
     _check_codes(numbers, codes, row)
-    bits = np.zeros(256, np.uint8)
-    bits[list(codes)] = list(codes.values())
+    bits = bits_of(codes)
     (top, bottom), (left, right) = inside = _inside(numbers, row)
 
     def read(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

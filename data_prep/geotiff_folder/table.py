@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.codes import bits_of
 from permjax.bands import Kind
 from permjax.classes import CloudClass
 from permjax.sensors import SENSORS
@@ -75,9 +76,7 @@ class Table:
         codes = dict(self.codes)
         codes |= {} if shadow_labelled else self.codes_without_shadow
         codes |= self.codes_with_thin if thin_labelled else {}
-        bits = np.zeros(256, np.uint8)
-        bits[list(codes)] = list(codes.values())
-        return bits
+        return bits_of(codes)
 
 
 def read_table(path: Path = DEFAULT_TABLE) -> Table:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from data_prep.archives import SourceFile, find_files, on_disk
-from data_prep.codes import INTEGERS, check_size, scan_codes
+from data_prep.codes import INTEGERS, bits_of, check_size, scan_codes
 from data_prep.sources import Found, OpenScene, SourceScene
 from permjax import classes
 from permjax.radiometry import linear
@@ -136,8 +136,7 @@ def _open(
             check_size(channel, channels[0])
         check_size(label, channels[0])
         scan_codes(label, CODES, INTEGERS)
-        bits = np.zeros(256, np.uint8)
-        bits[list(CODES)] = list(CODES.values())
+        bits = bits_of(CODES)
 
         def read(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
             label_bits = bits[read_dn(label, 1, (rows, columns))]

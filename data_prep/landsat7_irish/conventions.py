@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
+from data_prep.codes import bits_of
 from permjax import classes
 from permjax.rasters import read_dn
 
@@ -38,8 +39,7 @@ class Convention:
 
     def label_bits(self, codes: set[int]) -> NDArray[np.uint8]:
         """The label of each code, uint8 [256], in a mask that uses these codes."""
-        bits = np.zeros(256, np.uint8)
-        bits[list(self.bits)] = list(self.bits.values())
+        bits = bits_of(self.bits)
         if self.shadow not in codes:
             bits[self.clear] = classes.CLEAR_OR_SHADOW
         return bits

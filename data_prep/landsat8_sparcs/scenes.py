@@ -1,32 +1,25 @@
-"""The sub-scenes of Landsat 8 SPARCS: found and read, packed or not.
-
-Axes: h and w height and width of a window, N bands.
-"""
+"""The sub-scenes of Landsat 8 SPARCS: found and read, packed or not."""
 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from math import nan
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from data_prep.archives import SourceFile, find_files, on_disk
-from data_prep.codes import check_size, scan_codes
-from data_prep.patches import ReadSquare, assign_splits
+from data_prep.codes import bits_of, check_size, scan_codes
+from data_prep.landsat_scenes import Channel, open_scene, read_landsat8_mtl
+from data_prep.patches import assign_splits
 from data_prep.sources import Found, OpenScene, SourceScene
 from permjax import classes
-from permjax.mtl import Mtl, toa_values
-from permjax.rasters import open_raster, read_dn
-from permjax.sensors import SENSORS
+from permjax.mtl import toa_values
+from permjax.rasters import open_raster
 
 SENSOR: Final = "landsat8_oli_tirs"
 BANDS: Final = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B9", "B10", "B11")
-GSD_M: Final = 30.0
 
 CODES: Final = {
     0: classes.CLOUD_SHADOW,
@@ -131,49 +124,22 @@ def _open(stem: str, parts: Mapping[str, SourceFile]) -> Iterator[OpenScene]:
             also = f" or {stem}_{LABELS}" if part == MASK else ""
             raise FileNotFoundError(f"{beside}: {stem}_{part}{also} is missing beside it")
     with on_disk([parts[part] for part in (DATA, label_part, MTL)]) as (data, label_path, mtl_path):
-        mtl = _mtl(stem, mtl_path)
+        mtl = read_landsat8_mtl(mtl_path, stem)
         with open_raster(data) as image, open_raster(label_path) as label:
             _check_image(image)
             check_size(label, image)
             used = scan_codes(label, CODES)
             if label_part == MASK:
                 _check_palette(label, used)
-            yield OpenScene(
-                height=image.height,
-                width=image.width,
-                bands=SENSORS[SENSOR].describe(BANDS),
-                gsd_m=GSD_M,
-                sun_elevation_deg=mtl.sun_elevation_deg(),
-                read=_reader(image, label, mtl),
-                notes=(FROM_LABELS if label_part == LABELS else FROM_MASK,),
+            yield open_scene(
+                SENSOR,
+                BANDS,
+                [Channel(image, i, toa_values(mtl, band)) for i, band in enumerate(BANDS, start=1)],
+                label,
+                bits_of(CODES),
+                mtl=mtl,
+                notes={FROM_LABELS: label_part == LABELS, FROM_MASK: label_part == MASK},
             )
-
-
-def _reader(image: DatasetReader, label: DatasetReader, mtl: Mtl) -> ReadSquare:
-    physical = [toa_values(mtl, band) for band in BANDS]
-    bits = np.zeros(256, np.uint8)
-    bits[list(CODES)] = list(CODES.values())
-
-    def read(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        label_bits = bits[read_dn(label, 1, (rows, columns))]
-        values = np.empty((*label_bits.shape, len(BANDS)), np.float32)
-        for i, convert in enumerate(physical):
-            dn = read_dn(image, i + 1, (rows, columns))
-            values[..., i] = np.where(dn == 0, np.float32(nan), convert(dn))
-        return values, label_bits
-
-    return read
-
-
-def _mtl(stem: str, path: Path) -> Mtl:
-    mtl = Mtl(path)
-    if mtl["SPACECRAFT_ID"] != "LANDSAT_8":
-        raise ValueError(f"{path}: is of {mtl['SPACECRAFT_ID']}, not of LANDSAT_8")
-    # The station and version at the end change when a product is made anew.
-    other = mtl.get("LANDSAT_SCENE_ID", stem)
-    if other[:16] != stem[:16]:
-        raise ValueError(f"{path}: is of another scene, {other}")
-    return mtl
 
 
 def _check_image(image: DatasetReader) -> None:
