@@ -9,12 +9,12 @@ nothing is lost or doubled, whenever the packer was stopped.
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
+from data_prep.directories import writable
 from data_prep.locks import locked
 from data_prep.patches import SPLITS, quiet_tfds
 from data_prep.records import RecordsConfig, shard_name, write_info
@@ -105,24 +105,20 @@ class Work:
             FileExistsError: another run, which ended since `is_done`, had other settings.
             OSError: `data_dir` cannot be written.
         """
-        directory = self.root.parent
-        in_use = f"{directory}: another run is packing this data set: wait for it, or stop it"
-        try:
-            with _writing(self.data_dir):
-                directory.mkdir(parents=True, exist_ok=True)
-                TemporaryFile(dir=directory).close()
-            with locked(directory / ".lock", in_use):
-                self.is_done()  # Again: from here on nobody else writes.
-                try:
-                    self._begin()
-                    yield
-                except BaseException:
-                    self._tidy()
-                    raise
-        finally:
-            for empty in (directory, self.data_dir):
-                with suppress(OSError):  # It is not.
-                    empty.rmdir()
+        with (
+            writable(self.data_dir, self.data_set.name) as directory,
+            locked(
+                directory / ".lock",
+                f"{directory}: another run is packing this data set: wait for it, or stop it",
+            ),
+        ):
+            self.is_done()  # Again: from here on nobody else writes.
+            try:
+                self._begin()
+                yield
+            except BaseException:
+                self._tidy()
+                raise
 
     def _begin(self) -> None:
         self.journal.mkdir(parents=True, exist_ok=True)
@@ -205,17 +201,6 @@ class Work:
             if not any(lengths[part.split]):  # A split without records is not there.
                 self.path(part).unlink(missing_ok=True)
         write_info(builder, directory, {s: lengths[s] for s in SPLITS if any(lengths[s])})
-
-
-@contextmanager
-def _writing(data_dir: Path) -> Iterator[None]:
-    """Says in a sentence that a directory cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        said = f"{data_dir}: cannot be written ({reason}): choose another data_dir"
-        raise OSError(said) from error
 
 
 def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 from fake_scenes import NIR, RED, FakeBand, labelled_image
 
-from data_prep.geotiff_folder import DEFAULT_TABLE, build
+from data_prep.geotiff_folder import DEFAULT_TABLE, build, packing
 from data_prep.geotiff_folder.table import read_table
 from permjax import classes
 from permjax.bands import Kind
@@ -187,6 +187,16 @@ def test_an_empty_folder_is_refused(source, data_dir):
     source.mkdir()
     with pytest.raises(FileNotFoundError, match="holds no GeoTIFF images"):
         build(data_dir, source)
+
+
+def test_where_nothing_can_be_written_no_file_is_read(tmp_path, source, monkeypatch):
+    read = []
+    labelled_image(source, "a", CODES, shape=CODES.shape)
+    monkeypatch.setattr(packing, "inspect", lambda *_: read.append(0))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file.data: cannot be written \(Not a directory\): choose"):
+        build(tmp_path / "file" / "data", source)
+    assert not read
 
 
 def break_image(source: Path) -> None:

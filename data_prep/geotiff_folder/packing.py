@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from data_prep.directories import writable
 from data_prep.geotiff_folder.geotiff_folder_dataset_builder import Builder, FolderConfig
 from data_prep.geotiff_folder.images import LabelledImage, find_images, inspect, patches
 from data_prep.geotiff_folder.table import DEFAULT_TABLE, Table, read_table
@@ -45,6 +46,7 @@ def build(
     Raises:
         FileNotFoundError: there is no such folder, or it has no labelled images.
         FileExistsError: a data set of that name is there already.
+        OSError: `data_dir` cannot be written, which is found out before files are read.
         OSError, ValueError: a file cannot be used; the message names it.
     """
     console, refused = Console(stderr=True), _Refused(keep_going)
@@ -52,7 +54,8 @@ def build(
     paths, without_label = find_images(source)
     if without_label:
         console.print(f"{without_label} images without a label file are left out")
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as bar:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with writable(data_dir, Builder.name), Progress(*columns, console=console) as bar:
         label_bits = _label_bits(paths, meanings, refused)
         counts = _count_patches(label_bits, patch_size, refused, bar)
         if not counts:

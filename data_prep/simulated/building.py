@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
+from data_prep.directories import writable
 from data_prep.patches import SPLITS, prepare, quiet_tfds, record
 from data_prep.simulated.scene import simulate
 from data_prep.simulated.simulated_dataset_builder import Builder, Records, SimulatedConfig
@@ -58,6 +59,7 @@ def build(
     Raises:
         ValueError: a count, the patch size or the seed cannot be used.
         FileExistsError: a data set is there with other settings.
+        OSError: `data_dir` cannot be written.
     """
     counts: dict[str, int] = dict(zip(SPLITS, (train, validation, test), strict=True))
     _check(counts, patch_size, seed)
@@ -77,7 +79,11 @@ def build(
             )
     if missing:
         total = len(missing) * sum(counts.values())
-        with _progress(total) as advance, _pool() as pool:
+        with (
+            writable(Path(data_dir), Builder.name),
+            _progress(total) as advance,
+            _pool() as pool,
+        ):
             for sensor, setting, directory in missing:
                 make = partial(_records, pool, advance, sensor, patch_size, seed)
                 splits = {name: partial(make, name, n) for name, n in counts.items() if n}
