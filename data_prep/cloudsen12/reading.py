@@ -25,6 +25,7 @@ from permjax.rasters import Window, open_raster, read_dn
 from permjax.sensors import SENSORS
 
 BANDS: Final = (*(f"B{n}" for n in range(1, 9)), "B8A", "B9", "B10", "B11", "B12")
+BLUE: Final = BANDS.index("B2")
 GSD_M: Final = 10.0
 REFLECTANCE_STEP: Final = 1e-4
 
@@ -68,13 +69,15 @@ class Numbers:
         width: columns.
         bands: digital numbers of the N bands.
         codes: of the label.
-        label_path: for messages.
+        blue_path: of the blue band, for messages.
+        label_path: likewise.
     """
 
     height: int
     width: int
     bands: Sequence[ReadNumbers]
     codes: ReadNumbers
+    blue_path: str
     label_path: str
 
     def strips(self) -> Iterator[Window]:
@@ -100,6 +103,7 @@ def open_files(image: SourceFile, label: SourceFile, row: Row) -> Iterator[OpenS
             bands.width,
             [partial(read_dn, bands, i) for i in bands.indexes],
             partial(read_dn, codes, 1),
+            bands.name,
             codes.name,
         )
         yield _opened(numbers, row)
@@ -114,6 +118,7 @@ def open_maps(paths: Sequence[Path], index: int, row: Row) -> Iterator[OpenScene
         MAP_SIDE,
         [_map(path, np.int16, index).__getitem__ for path in bands],
         _map(label, np.int8, index).__getitem__,
+        str(bands[BLUE]),
         str(label),
     )
     yield _opened(numbers, row)
@@ -208,14 +213,14 @@ def _inside(numbers: Numbers, row: Row) -> tuple[Span, Span]:
     It is found in the blue band, which is never 0 where the sun shines at the top of the
     atmosphere; so one band is read, not all.
     """
-    blue = numbers.bands[BANDS.index("B2")]
+    blue = numbers.bands[BLUE]
     rows, columns = np.zeros(numbers.height, bool), np.zeros(numbers.width, bool)
     for strip in numbers.strips():
         seen = blue(strip) != 0
         rows[strip[0]] = seen.any(axis=1)
         columns |= seen.any(axis=0)
     if not rows.any():
-        raise ValueError(f"{row.name}: the image holds only zeros; fetch it again")
+        raise ValueError(f"{numbers.blue_path}: holds only zeros in {row.name}; fetch it again")
     return _span(rows), _span(columns)
 
 
