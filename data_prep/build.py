@@ -66,7 +66,7 @@ def _parser() -> ArgumentParser:
     for command in COMMANDS:
         own = names.add_parser(command.name, help=command.title, description=command.title)
         own.set_defaults(command=command)
-        own.add_argument("--data_dir", type=Path, required=True, help="where data sets lie")
+        own.add_argument("--data_dir", type=Path, required=True, help="where data sets are put")
         own.add_argument(
             "--patch_size",
             type=_positive,
