@@ -3,34 +3,29 @@
 Axes: H and W height and width of an image, h and w of a window, N bands, C classes.
 """
 
-import dataclasses
 import os
-import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import version
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rasterio.io import DatasetWriter
 from rich.console import Console
 from rich.progress import Progress
 
-from permjax.bands import BandDescription, Kind, describe_bands
-from permjax.classes import CLASS_COUNT, NO_DATA, CloudClass
+from permjax.bands import BandDescription, describe_bands
+from permjax.classes import CLASS_COUNT, NO_DATA
 from permjax.compiled import Model, compile_model
-from permjax.mask_files import beside, mask_file, new_files, probabilities_file
 from permjax.plausibility import check_values, doubt_about
-from permjax.quicklook import Quicklook
-from permjax.rasters import Scene, Window
+from permjax.rasters import Scene
+from permjax.scene_masks import MaskSummary, write_scene_mask
 from permjax.scenes import open_scene
-from permjax.styles import check_style, recode, refine
-from permjax.windows import STEPS_AFTER, STEPS_BEFORE, ReadWindow, Span, read_windows, spans
+from permjax.styles import check_style
+from permjax.windows import STEPS_AFTER, STEPS_BEFORE, Part, ReadWindow, Span, read_windows, spans
 
 WINDOW_SIZE: Final = 768
 """Greater windows overlap less, and touch so much more memory that they gain no time on a CPU."""
@@ -49,24 +44,20 @@ class CloudMask:
     classes: NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class MaskSummary:
-    """What a mask file holds: percentages of the pixels with data, and the time it took."""
+class _Started(NamedTuple):
+    """A window whose image is on its way through the model.
 
-    cloud_percent: float
-    shadow_percent: float
-    no_data_percent: float
-    """Of all pixels."""
-    seconds: float
+    Args:
+        row: what it reads and decides of the rows.
+        column: likewise of the columns.
+        image: [h, w, N].
+        coming: probabilities, classes and valid bands of the window; None = it holds no data.
+    """
 
-
-class _Part(NamedTuple):
-    """What a window decides: its place, its image [h, w, N], and of each pixel the result."""
-
-    window: Window
+    row: Span
+    column: Span
     image: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
-    classes: NDArray[np.uint8]
+    coming: Any
 
 
 class Masker:
@@ -133,10 +124,8 @@ class Masker:
         height, width = image.shape[:2]
         probabilities = np.empty((height, width, CLASS_COUNT), np.float32)
         classes = np.empty((height, width), np.uint8)
-        found = np.zeros(len(bands.kind), bool)
-        for part in self._parts(image.__getitem__, height, width, bands, found):
+        for part in self._parts(image.__getitem__, height, width, bands):
             probabilities[part.window], classes[part.window] = part.probabilities, part.classes
-        _tell_blank(bands, found)
         return CloudMask(probabilities, classes)
 
     def mask_scene(
@@ -174,103 +163,74 @@ class Masker:
             OSError, ValueError: the scene cannot be read, is itself the destination, or is not
                 what its description says.
         """
-        if not isinstance(source, Scene):
-            with open_scene(source) as scene:
-                return self.mask_scene(
-                    scene,
-                    destination,
-                    style=style,
-                    dilate_m=dilate_m,
-                    min_size_m=min_size_m,
-                    probabilities=probabilities,
-                    quicklook=quicklook,
-                    show_progress=show_progress,
-                )
-        start, known_style, destination = time.perf_counter(), check_style(style), Path(destination)
-        sides = (
-            beside(destination, "probabilities", ".tif") if probabilities else None,
-            beside(destination, "quicklook", ".png") if quicklook else None,
-        )
-        names = (*filter(None, sides), destination.name)
-        counts, tags = np.zeros(NO_DATA + 1, np.int64), dict[str, str]()
-        found = np.zeros(len(source.bands.kind), bool)
-        picture = Quicklook(source.height, source.width, source.bands) if quicklook else None
-        with new_files(destination, source, names) as folder, ExitStack() as closing:
-            file = closing.enter_context(
-                mask_file(folder / destination.name, source, known_style, tags)
+        known_style = check_style(style)
+        opened = nullcontext(source) if isinstance(source, Scene) else open_scene(source)
+        with (
+            opened as scene,
+            # Whatever goes wrong, no window is being read any more when the scene closes.
+            closing(self._parts(scene.read, scene.height, scene.width, scene.bands)) as parts,
+            closing(_shown(parts, scene, show_progress)) as shown,
+        ):
+            return write_scene_mask(
+                shown,
+                scene,
+                Path(destination),
+                style=known_style,
+                dilate_m=dilate_m,
+                min_size_m=min_size_m,
+                probabilities=probabilities,
+                quicklook=quicklook,
+                weights=self._weights,
             )
-            percent = sides[0] and closing.enter_context(
-                probabilities_file(folder / sides[0], source)
-            )
-            parts = self._parts(source.read, source.height, source.width, source.bands, found)
-            strips = _strips(_shown(parts, source, show_progress), source.width, picture, percent)
-            row = 0
-            for classes in refine(strips, dilate_m, min_size_m, source.gsd_m):
-                window = (slice(row, row + len(classes)), slice(0, source.width))
-                file.write(recode(classes, known_style), 1, window=window)
-                counts += np.bincount(classes.ravel(), minlength=len(counts))
-                if picture:
-                    picture.add_classes(window, classes)
-                row += len(classes)
-            if picture and sides[1]:
-                picture.write(folder / sides[1])
-            summary = _summary(counts, time.perf_counter() - start)
-            tags |= _tags(summary, source.bands, found, self._weights)
-        _tell_blank(source.bands, found)
-        return dataclasses.replace(summary, seconds=time.perf_counter() - start)
 
     def _parts(
-        self,
-        read: ReadWindow,
-        height: int,
-        width: int,
-        bands: BandDescription,
-        found: NDArray[np.bool_],
-    ) -> Iterator[_Part]:
-        """What the windows decide, row by row; bands [N] with data are marked in `found`."""
+        self, read: ReadWindow, height: int, width: int, bands: BandDescription
+    ) -> Generator[Part, None, None]:
+        """What the windows decide, row by row; at the end bands without any data are told of."""
         rows = spans(height, self._window_size, self.step)
         columns = spans(width, self._window_size, self.step)
-        coming, doubt = None, None
-        for row, column, image in read_windows(read, rows, columns, len(bands.kind)):
+        found = np.zeros(len(bands.kind), bool)
+        with closing(read_windows(read, rows, columns, len(bands.kind))) as windows:
+            # The device computes one window while the one before is taken off it and written.
+            for due, _ in pairwise(chain[Any](self._started(windows, bands), [None])):
+                part = _decided(due)
+                found |= part.valid
+                yield part
+        _tell_blank(bands, found)
+
+    def _started(
+        self, windows: Iterator[tuple[Span, Span, NDArray[np.float32]]], bands: BandDescription
+    ) -> Iterator[_Started]:
+        """The windows, each with what the model is computing of it; refuses impossible values."""
+        doubt = None
+        for row, column, image in windows:
             check_values(image, bands)
             if doubt is None and (doubt := doubt_about(image, bands)):
-                warnings.warn(doubt, stacklevel=3)
-            # The device computes one window while the one before is taken off it and written.
-            due, coming = coming, (row, column, image, self._start(image, bands))
-            if due is not None:
-                yield _decided(*due, found)
-        if coming is not None:
-            yield _decided(*coming, found)
-
-    def _start(
-        self, image: NDArray[np.float32], bands: BandDescription
-    ) -> tuple[jax.Array, jax.Array, jax.Array] | None:
-        """Probabilities, classes and valid bands of a window, coming; None without any data."""
-        if not (np.isfinite(image[::16, ::16]).any() or np.isfinite(image).any()):
-            return None
-        return self._compute(image, bands)
+                warnings.warn(doubt, stacklevel=4)
+            blank = not (np.isfinite(image[::16, ::16]).any() or np.isfinite(image).any())
+            yield _Started(row, column, image, None if blank else self._compute(image, bands))
 
 
-def _decided(
-    row: Span, column: Span, image: NDArray[np.float32], coming: Any, found: NDArray[np.bool_]
-) -> _Part:
+def _decided(started: _Started) -> Part:
     """What a window decides, cut out of what was computed for it."""
+    row, column, image, coming = started
     window = (slice(row.first, row.last), slice(column.first, column.last))
     inside = (
         slice(row.first - row.start, row.last - row.start),
         slice(column.first - column.start, column.last - column.start),
     )
-    image = image[inside]
-    if coming is None:
-        probabilities = np.full((*image.shape[:2], CLASS_COUNT), np.nan, np.float32)
-        return _Part(window, image, probabilities, np.full(image.shape[:2], NO_DATA, np.uint8))
-    probabilities, classes, valid = map(np.asarray, coming)
-    found |= valid
-    return _Part(window, image, probabilities[inside], classes[inside])
+    probabilities, classes, valid = map(np.asarray, coming or _nothing(*image.shape))
+    return Part(window, image[inside], probabilities[inside], classes[inside], valid)
 
 
-def _shown(parts: Iterator[_Part], scene: Scene, show_progress: bool) -> Iterator[_Part]:
-    """The same parts, with a progress bar on standard error."""
+def _nothing(h: int, w: int, N: int) -> Any:
+    """What is decided in a window without any data."""
+    probabilities = np.full((h, w, CLASS_COUNT), np.nan, np.float32)
+    return probabilities, np.full((h, w), NO_DATA, np.uint8), np.zeros(N, bool)
+
+
+def _shown(parts: Iterator[Part], scene: Scene, show_progress: bool) -> Generator[Part, None, None]:
+    """The same parts, with a progress bar on standard error from the first to the last."""
     console = Console(stderr=True, quiet=not show_progress)
     with Progress(console=console) as progress:
         task = progress.add_task(f"masking {scene.name}", total=scene.height * scene.width)
@@ -279,57 +239,9 @@ def _shown(parts: Iterator[_Part], scene: Scene, show_progress: bool) -> Iterato
             progress.advance(task, part.classes.size)
 
 
-def _strips(
-    parts: Iterator[_Part],
-    width: int,
-    picture: Quicklook | None,
-    percent: DatasetWriter | None,
-) -> Iterator[NDArray[np.uint8]]:
-    """The classes [h, W] of rows of windows; picture and probabilities are taken on the way."""
-    strip = np.empty((0, width), np.uint8)
-    for rows_and_columns, image, probabilities, classes in parts:
-        columns = rows_and_columns[1]
-        if columns.start == 0:
-            strip = np.empty((len(classes), width), np.uint8)
-        strip[:, columns] = classes
-        if picture:
-            picture.add_image(rows_and_columns, image)
-        if percent:
-            codes = np.nan_to_num(np.rint(100 * probabilities), nan=NO_DATA).astype(np.uint8)
-            percent.write(np.moveaxis(codes, -1, 0), window=rows_and_columns)
-        if columns.stop == width:
-            yield strip
-
-
 def _tell_blank(bands: BandDescription, found: NDArray[np.bool_]) -> None:
     blank = [f"{wavelength:g} nm" for wavelength in bands.wavelength_nm[~found]]
     if blank and found.any():
-        warnings.warn(f"bands without any data were left out: {', '.join(blank)}", stacklevel=3)
+        warnings.warn(f"bands without any data were left out: {', '.join(blank)}", stacklevel=4)
     elif blank:
-        warnings.warn("the image holds no data at all", stacklevel=3)
-
-
-def _tags(
-    summary: MaskSummary, bands: BandDescription, found: NDArray[np.bool_], weights: str
-) -> dict[str, str]:
-    """What a mask file says of itself."""
-    used = zip(*(part[found] for part in bands), strict=True)
-    return {
-        "cloud_percent": f"{summary.cloud_percent:.2f}",
-        "shadow_percent": f"{summary.shadow_percent:.2f}",
-        "no_data_percent": f"{summary.no_data_percent:.2f}",
-        "bands_nm": ",".join(f"{w:g}:{b:g}:{Kind(kind).word}" for w, b, kind in used),
-        "weights": weights,
-        "software": f"permjax {version('permjax')}",
-    }
-
-
-def _summary(counts: NDArray[np.int64], seconds: float) -> MaskSummary:
-    with_data = max(counts[:NO_DATA].sum(), 1)
-    cloud = counts[CloudClass.THICK_CLOUD] + counts[CloudClass.THIN_CLOUD]
-    return MaskSummary(
-        cloud_percent=float(100 * cloud / with_data),
-        shadow_percent=float(100 * counts[CloudClass.CLOUD_SHADOW] / with_data),
-        no_data_percent=float(100 * counts[NO_DATA] / counts.sum()),
-        seconds=seconds,
-    )
+        warnings.warn("the image holds no data at all", stacklevel=4)

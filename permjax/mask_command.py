@@ -1,23 +1,27 @@
-"""`permjax mask`: which scene becomes which file, the devices there are, and what is told of it."""
+"""`permjax mask`: which scene becomes which file, on which device, and what is told of it."""
 
-import functools
 import sys
-import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
 import jax
-import rasterio
 from flax import nnx
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from permjax.bands import BandDescription, Kind, describe_bands
+from permjax.config import load_config
 from permjax.inference import Masker
+from permjax.mask_files import is_ours
+from permjax.mask_options import MaskOptions
+from permjax.rasters import Scene
+from permjax.scene_masks import MaskSummary
 from permjax.scenes import open_scene
+from permjax.sensors import select_sensors
 from permjax.weights import PRETRAINED, read_weights, weights_name
 
 _ENDINGS: Final = (".safe", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".tif", ".tiff", ".jp2")
@@ -39,6 +43,64 @@ class Job:
     cloud_mask: Path
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a command asks for: the jobs, and how each is done."""
+
+    jobs: list[Job]
+    open_scene: Callable[[Path], Scene]
+    load_masker: Callable[[Any], Masker]
+    """Of a device that its work is done on; once for each."""
+    mask_scene: Callable[..., MaskSummary]
+    """Of a masker, a scene and the path of the mask."""
+
+
+def prepare(options: MaskOptions) -> Work:
+    """What a command asks for, before anything is computed; the folder of masks is made.
+
+    Raises:
+        ValueError, OSError: the command is wrong.
+    """
+    described = None if options.bands is None else parse_bands(options.bands, options.surface)
+    if options.sensor is not None:
+        select_sensors([options.sensor])
+    if options.workdir is not None:
+        load_config(options.workdir)
+    jobs = plan(options.paths, options.output_dir, options.skip_existing)
+    if options.output_dir is not None:
+        _make_folder(options.output_dir)
+    return Work(
+        jobs,
+        partial(
+            open_scene,
+            sensor=options.sensor,
+            bands=described,
+            surface=options.surface,
+            scale=options.scale,
+            offset=options.offset,
+            gsd_m=options.gsd,
+        ),
+        cache(partial(_load, options.workdir)),
+        partial(
+            Masker.mask_scene,
+            style=options.style,
+            dilate_m=options.dilate,
+            min_size_m=options.min_size,
+            probabilities=options.probabilities,
+            quicklook=options.quicklook,
+        ),
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"--output_dir: {folder} is no folder and cannot be made: {error.strerror}"
+        ) from None
+
+
 def plan(paths: tuple[Path, ...], output_dir: Path | None, skip_existing: bool) -> list[Job]:
     """What to do: a scene and its mask as named, or all scenes into a folder.
 
@@ -54,8 +116,8 @@ def plan(paths: tuple[Path, ...], output_dir: Path | None, skip_existing: bool) 
         raise ValueError("name at least one scene")
     jobs: dict[Path, Job] = {}
     for path in paths:
-        if is_cloud_mask(path):
-            tell(f"{path}: is itself a cloud mask, left out")
+        if is_ours(path):
+            tell(f"{path}: was written by permjax, left out")
             continue
         job = Job(path, output_dir / f"{_stem(path)}_cloud.tif")
         if job.cloud_mask in jobs:
@@ -73,8 +135,13 @@ def _single(paths: tuple[Path, ...]) -> Job:
             "name a scene and its MASK, the file to write; or scenes and --output_dir=DIR"
         )
     job = Job(*paths)
+    if job.cloud_mask.is_dir():
+        raise ValueError(
+            f"{job.cloud_mask}: is a folder: name the mask's file, or give --output_dir="
+            f"{job.cloud_mask}"
+        )
     # Two scenes without --output_dir look just like a scene and its mask.
-    if job.cloud_mask.exists() and not is_cloud_mask(job.cloud_mask):
+    if job.cloud_mask.exists() and not is_ours(job.cloud_mask):
         raise ValueError(
             f"{job.cloud_mask}: is there and is no cloud mask, and is not overwritten; "
             "to mask several scenes give --output_dir=DIR"
@@ -95,19 +162,6 @@ def _stem(path: Path) -> str:
     while Path(name).suffix.lower() in _ENDINGS:
         name = Path(name).stem
     return name
-
-
-def is_cloud_mask(path: Path) -> bool:
-    """Whether a file is a mask that permjax wrote."""
-    if not path.is_file():
-        return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            with rasterio.open(path) as file:
-                return file.tags().get("software", "").startswith("permjax")
-        except RasterioError:
-            return False
 
 
 def parse_bands(text: str, surface: bool) -> BandDescription:
@@ -137,29 +191,22 @@ def parse_bands(text: str, surface: bool) -> BandDescription:
         raise ValueError(f"--bands: {error}") from None
 
 
-def mask_all(
-    jobs: list[Job], workdir: Path | None, opening: dict[str, Any], writing: dict[str, Any]
-) -> list[Path]:
+def mask_all(work: Work) -> list[Path]:
     """Masks scenes, as many at once as there are devices, and goes on past those that fail.
-
-    Args:
-        jobs: what to mask.
-        workdir: of the run whose weights to use; None = those of the package.
-        opening: keywords of `open_scene`.
-        writing: keywords of `Masker.mask_scene`.
 
     Returns:
         The scenes that were not masked, each told of.
     """
-    devices = jax.local_devices()[: len(jobs)]
-    load = functools.cache(functools.partial(_load, workdir))
+    devices = jax.local_devices()[: len(work.jobs)]
+    alone = len(devices) == 1  # Bars of several would mingle.
 
     def attempt(job: Job, device: Any) -> bool:
         try:
-            with open_scene(job.scene, **opening) as scene:
+            with work.open_scene(job.scene) as scene:
                 for note in scene.notes:
                     tell(f"{job.scene}: {note}")
-                summary = load(device).mask_scene(scene, job.cloud_mask, **writing)
+                masker = work.load_masker(device)
+                summary = work.mask_scene(masker, scene, job.cloud_mask, show_progress=alone)
         except _FAULTS as error:
             complain(str(error), job.scene)
             return False
@@ -171,9 +218,8 @@ def mask_all(
         )
         return True
 
-    writing = {**writing, "show_progress": len(devices) == 1}  # Bars of several would mingle.
-    done = _on_devices(attempt, jobs, devices)
-    return [job.scene for job, well in zip(jobs, done, strict=True) if not well]
+    done = _on_devices(attempt, work.jobs, devices)
+    return [job.scene for job, well in zip(work.jobs, done, strict=True) if not well]
 
 
 def _on_devices(

@@ -1,15 +1,18 @@
-"""Cloud masks and their probabilities as cloud optimised GeoTIFFs."""
+"""The files of a scene's cloud mask: cloud optimised GeoTIFFs and a picture, marked as ours."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.errors import NotGeoreferencedWarning
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetWriter
 
 from permjax.classes import CLASS_COUNT, COLOURS, NO_DATA, CloudClass
@@ -29,9 +32,12 @@ MEANING_OF_CODE: Final[dict[Style, str]] = {
     "valid": "0 cloud or cloud shadow, 1 clear",
 }
 
+_SOFTWARE: Final = f"permjax {version('permjax')}"
+"""The tag `software` of all files that are written here; PNG has a text of that name."""
+
 
 @contextmanager
-def new_files(destination: Path, scene: Scene, names: tuple[str, ...]) -> Iterator[Path]:
+def new_files(destination: Path, scene: Scene, names: Sequence[str]) -> Iterator[Path]:
     """A hidden folder beside `destination`, for files that come to their places when all went well.
 
     Those that are named come to stand beside each other, over older ones; whatever else is in the
@@ -39,23 +45,45 @@ def new_files(destination: Path, scene: Scene, names: tuple[str, ...]) -> Iterat
 
     Raises:
         FileNotFoundError: the folder of `destination` is not there.
-        ValueError: `destination` is a file of the scene itself, or a folder.
+        ValueError: one of them is a file of the scene itself, or a folder.
+        OSError: nothing can be written there.
     """
     parent = destination.parent
     if not parent.is_dir():
         raise FileNotFoundError(f"{parent}: there is no such folder for the mask")
-    if destination.is_dir():
-        raise ValueError(f"{destination}: is a folder; name the file that the mask shall be")
     sources = {Path(file).resolve() for file in scene.files}
-    for name in names:
-        if (parent / name).resolve() in sources:
-            raise ValueError(f"{parent / name}: is the scene itself; choose another destination")
-    with TemporaryDirectory(
-        prefix=f".{destination.name}.", suffix=".partial", dir=parent, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
+    for path in (parent / name for name in names):
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder; name another file that the mask shall be")
+        if path.resolve() in sources:
+            raise ValueError(f"{path}: is the scene itself; choose another destination")
+    with _hidden_folder(destination) as folder:
+        try:
+            yield Path(folder)
+        except Exception as error:
+            # Some errors of GDAL's come as they are, of a class that has no public name.
+            if not type(error).__module__.startswith("rasterio"):
+                raise
+            raise OSError(
+                f"{destination}: cannot be written, is the disk full? ({error})"
+            ) from None
         for name in names:
             (Path(folder) / name).replace(parent / name)
+
+
+def _hidden_folder(destination: Path) -> "TemporaryDirectory[str]":
+    try:
+        return TemporaryDirectory(
+            prefix=f".{destination.name}.",
+            suffix=".partial",
+            dir=destination.parent,
+            ignore_cleanup_errors=True,
+        )
+    except OSError as error:
+        raise OSError(
+            f"{destination.parent}: nothing can be written there: {error.strerror}; "
+            "choose another folder for the mask"
+        ) from None
 
 
 def beside(destination: Path, what: str, ending: str) -> str:
@@ -64,35 +92,45 @@ def beside(destination: Path, what: str, ending: str) -> str:
 
 
 @contextmanager
-def mask_file(
-    path: Path, scene: Scene, style: Style, tags: Mapping[str, str]
-) -> Iterator[DatasetWriter]:
-    """A file for the codes of a scene's mask, uint8, on its grid; `tags` may grow meanwhile."""
-    with _optimised(path, scene, 1, "mode") as file:
+def mask_file(path: Path, scene: Scene, style: Style, weights: str) -> Iterator[DatasetWriter]:
+    """A file for the codes of a scene's mask, uint8, on its grid.
+
+    Args:
+        path: of the file.
+        scene: gives the grid.
+        style: of the codes.
+        weights: the name of the model's parameters.
+    """
+    with _optimised(path, scene, 1, "mode", weights) as file:
         colours = {code: (*colour, 255) for code, colour in COLOUR_OF_CODE[style].items()}
         file.write_colormap(1, colours | {NO_DATA: (0, 0, 0, 0)})
         file.set_band_description(1, "cloud mask")
+        file.update_tags(classes=f"{MEANING_OF_CODE[style]}, {NO_DATA} no data")
         yield file
-        codes = f"{MEANING_OF_CODE[style]}, {NO_DATA} no data"
-        file.update_tags(scene=scene.name, classes=codes, **tags)
 
 
 @contextmanager
-def probabilities_file(path: Path, scene: Scene) -> Iterator[DatasetWriter]:
+def probabilities_file(path: Path, scene: Scene, weights: str) -> Iterator[DatasetWriter]:
     """A file of a band a class: its probability in whole percent, uint8, 255 = no data.
 
     Half a percent is finer than any model's calibration, and a quarter of the size of float32.
+
+    Args:
+        path: of the file.
+        scene: gives the grid.
+        weights: the name of the model's parameters.
     """
-    with _optimised(path, scene, CLASS_COUNT, "average") as file:
+    with _optimised(path, scene, CLASS_COUNT, "average", weights) as file:
         for code in CloudClass:
             file.set_band_description(code + 1, code.title)
             file.update_tags(code + 1, unit="percent")
-        file.update_tags(scene=scene.name)
         yield file
 
 
 @contextmanager
-def _optimised(path: Path, scene: Scene, count: int, overviews: str) -> Iterator[DatasetWriter]:
+def _optimised(
+    path: Path, scene: Scene, count: int, overviews: str, weights: str
+) -> Iterator[DatasetWriter]:
     """A GeoTIFF that is written from the top down, and then again as a cloud optimised one.
 
     Args:
@@ -100,6 +138,7 @@ def _optimised(path: Path, scene: Scene, count: int, overviews: str) -> Iterator
         scene: gives the grid.
         count: of bands.
         overviews: how they are resampled.
+        weights: the name of the model's parameters.
     """
     raw = path.with_suffix(".raw")
     with warnings.catch_warnings():
@@ -119,6 +158,7 @@ def _optimised(path: Path, scene: Scene, count: int, overviews: str) -> Iterator
             compress="lzw",
             bigtiff="if_safer",
         ) as file:
+            file.update_tags(scene=scene.name, weights=weights, software=_SOFTWARE)
             yield file
         rasterio.shutil.copy(
             raw,
@@ -128,4 +168,44 @@ def _optimised(path: Path, scene: Scene, count: int, overviews: str) -> Iterator
             overview_resampling=overviews,
             bigtiff="if_safer",
         )
+        _check_copy(raw, path)
     raw.unlink()
+
+
+def _check_copy(raw: Path, path: Path) -> None:
+    """Reads a copy again: what GDAL cannot write when it closes a file, it does not tell."""
+    with rasterio.open(raw) as one, rasterio.open(path) as other:
+        if any(one.checksum(band) != other.checksum(band) for band in one.indexes):
+            raise RasterioIOError("what was written does not come back")
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Writes a picture [y, x, 3] as PNG."""
+    height, width, count = picture.shape
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(
+            path,
+            "w",
+            driver="PNG",
+            height=height,
+            width=width,
+            count=count,
+            dtype="uint8",
+            software=_SOFTWARE,
+        ) as file:
+            file.write(np.moveaxis(picture, -1, 0))
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a mask, or the probabilities or picture of one, that permjax wrote."""
+    if not path.is_file():
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            with rasterio.open(path) as file:
+                tags = {name.lower(): value for name, value in file.tags().items()}
+        except RasterioError:
+            return False
+    return tags.get("software", "").startswith("permjax")

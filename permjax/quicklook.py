@@ -3,11 +3,9 @@
 Axes: h and w height and width of a part of the scene, y and x of the picture, N bands.
 """
 
-from pathlib import Path
 from typing import Final
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 
 from permjax.bands import BandDescription, Kind
@@ -66,17 +64,13 @@ class Quicklook:
         taken = [slice(i * k - p.start, None, k) for i, p in zip(firsts, window, strict=True)]
         return (there[0], there[1]), (taken[0], taken[1])
 
-    def write(self, path: Path) -> None:
-        """Writes the picture as PNG."""
+    def drawn(self) -> NDArray[np.uint8]:
+        """The picture as sRGB [y, x, 3]."""
         values = -self._values if self._cold_is_bright else self._values
         picture = np.broadcast_to(stretched(values), (*self._classes.shape, 3)).copy()
         for code, colour in OUTLINES.items():
             picture[outline(self._classes == code)] = colour
-        height, width = self._classes.shape
-        with rasterio.open(
-            path, "w", driver="PNG", height=height, width=width, count=3, dtype="uint8"
-        ) as file:
-            file.write(np.moveaxis(picture, -1, 0))
+        return picture
 
 
 def picture_channels(bands: BandDescription) -> list[int]:

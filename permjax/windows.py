@@ -1,9 +1,9 @@
 """An image cut into windows for a model that sees around each pixel, each pixel read once.
 
-Axes: h and w height and width of a window, N bands.
+Axes: h and w height and width of a window, N bands, C classes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -33,6 +33,24 @@ class Span(NamedTuple):
     stop: int
     first: int
     last: int
+
+
+class Part(NamedTuple):
+    """The part of an image that a window decides.
+
+    Args:
+        window: its place in the image.
+        image: [h, w, N].
+        probabilities: [h, w, C], NaN where there is no data.
+        classes: [h, w], `NO_DATA` where there is no data.
+        valid: [N], the bands that hold data in the window.
+    """
+
+    window: Window
+    image: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    classes: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
 
 
 def spans(length: int, largest: int, step: int) -> list[Span]:
@@ -72,10 +90,11 @@ def _canvas(length: int, step: int) -> int:
 
 def read_windows(
     read: ReadWindow, rows: Sequence[Span], columns: Sequence[Span], N: int
-) -> Iterator[tuple[Span, Span, NDArray[np.float32]]]:
+) -> Generator[tuple[Span, Span, NDArray[np.float32]], None, None]:
     """The images [h, w, N] of windows, row by row; each is read while those before are masked.
 
-    No pixel is read twice: what overlaps is kept. Beyond the image its edge is repeated.
+    No pixel is read twice: what overlaps is kept. Beyond the image its edge is repeated. Closed,
+    it waits for the window that is being read.
     """
     images = _images(read, rows, columns, N)
     with ThreadPoolExecutor(max_workers=1) as reader:

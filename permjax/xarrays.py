@@ -14,15 +14,10 @@ from permjax.bands import BandDescription, Kind, describe_bands
 from permjax.classes import CLASS_COUNT, NO_DATA, CloudClass
 from permjax.inference import Masker
 from permjax.weights import load_pretrained
+from permjax.windows import STEPS_AFTER
 
 if TYPE_CHECKING:
     import xarray as xr
-
-STEP: Final = 16
-"""Pixels of the coarsest level of the model: blocks begin at multiples of it, as windows do."""
-
-REACH: Final = 6 * STEP
-"""Pixels around a block that are masked with it and cut off: as far as the model sees."""
 
 _TRAITS: Final = ("wavelength_nm", "bandwidth_nm", "kind")
 
@@ -43,8 +38,9 @@ def mask_dataset(
 
     Args:
         image: reflectance unitless, brightness temperature in kelvin, NaN = no data.
-        load_masker: called once in each process that masks; must be a function that dask can
-            send there. Default: the weights that come with permjax.
+        load_masker: called once in each process that masks, and with dask also in this one, which
+            asks how far the model sees; must be a function that dask can send there. Default: the
+            weights that come with permjax.
 
     Returns:
         `classes` uint8 [..., y, x], 255 = no data, and `probabilities` float32 [..., y, x, class],
@@ -59,7 +55,10 @@ def mask_dataset(
         raise ValueError(f"an image has rows and columns besides {band!r}; this has {array.dims}")
     array = array.astype(np.float32)
     mask_block = functools.partial(_mask_block, bands=bands, load_masker=load_masker)
-    masked = mask_block(array.data) if array.chunks is None else _lazily(mask_block, array)
+    if array.chunks is None:
+        masked = mask_block(array.data)
+    else:
+        masked = _lazily(mask_block, array, _masker(load_masker).step)
     coordinates = {k: v for k, v in array.coords.items() if band not in v.dims and k not in _TRAITS}
     return _dataset(masked, tuple(leading), coordinates)
 
@@ -104,16 +103,23 @@ def _stacked(dataset: "xr.Dataset") -> "xr.DataArray":
     return dataset[names].to_dataarray("band").drop_vars("band").assign_coords(described)
 
 
-def _lazily(mask_block: Callable[[Any], Any], array: "xr.DataArray") -> Any:
-    """`mask_block` of each dask block [..., h, w, N] with the pixels around it."""
+def _lazily(mask_block: Callable[[Any], Any], array: "xr.DataArray", step: int) -> Any:
+    """`mask_block` of each dask block [..., h, w, N] with as many pixels around it as matter.
+
+    Args:
+        mask_block: see `_mask_block`.
+        array: [..., H, W, N].
+        step: of the model's coarsest level, in pixels.
+    """
     # An extra of the package, needed where there are dask arrays.
     from dask.array.overlap import overlap, trim_internal  # noqa: PLC0415
 
     rows, columns, band = range(array.ndim)[-3:]
     data = array.data.rechunk(dict.fromkeys(range(rows), 1) | {band: -1})
-    data = data.rechunk({axis: _aligned(data.chunks[axis]) for axis in (rows, columns)})
+    reach = STEPS_AFTER * step
+    data = data.rechunk({i: _aligned(data.chunks[i], step, reach) for i in (rows, columns)})
     depth = dict.fromkeys(range(array.ndim), 0)
-    depth |= {axis: REACH for axis in (rows, columns) if len(data.chunks[axis]) > 1}
+    depth |= {axis: reach for axis in (rows, columns) if len(data.chunks[axis]) > 1}
     around = overlap(data, depth, boundary="none", allow_rechunk=False)
     masked = around.map_blocks(
         mask_block,
@@ -124,13 +130,13 @@ def _lazily(mask_block: Callable[[Any], Any], array: "xr.DataArray") -> Any:
     return trim_internal(masked, depth, boundary="none")
 
 
-def _aligned(chunks: tuple[int, ...]) -> tuple[int, ...]:
-    """Chunks of about these sizes that begin at multiples of `STEP` and are longer than `REACH`."""
+def _aligned(chunks: tuple[int, ...], step: int, reach: int) -> tuple[int, ...]:
+    """Chunks of about these sizes that begin at multiples of `step` and are longer than `reach`."""
     length = sum(chunks)
     begins = [0]
     for end in np.cumsum(chunks)[:-1]:
-        begin = round(int(end) / STEP) * STEP
-        if begin - begins[-1] >= REACH and length - begin >= REACH:
+        begin = round(int(end) / step) * step
+        if begin - begins[-1] >= reach and length - begin >= reach:
             begins.append(begin)
     return tuple(b - a for a, b in zip(begins, [*begins[1:], length], strict=True))
 

@@ -15,12 +15,9 @@ import rasterio
 from affine import Affine
 from fake_safe import write_safe
 from fake_scenes import BANDS, FakeBand, landsat_folder, tagged_geotiff, write_geotiff
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from permjax.bands import Kind
-from permjax.cli import main
 from permjax.mask_command import parse_bands, plan
 from permjax.sensors import SENSORS
 
@@ -33,23 +30,6 @@ def permjax(*words: object, env: dict[str, str] | None = None) -> subprocess.Com
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=300
     )
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs a command line in this process: status, standard output, standard error."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["permjax", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        code = stopped.value.code
-        assert "Traceback" not in err
-        return (code if isinstance(code, int) else 1), out, " ".join(err.split())
-
-    return run
 
 
 @pytest.fixture
@@ -87,27 +67,21 @@ def test_one_scene_into_one_file(scene, tmp_path):
     }
 
 
-def test_a_damaged_scene_is_named_and_the_others_are_masked(run, scene, tmp_path):
-    damaged = tmp_path / "damaged.tif"
-    damaged.write_bytes(scene.read_bytes()[:300])
-    also = shutil.copy(scene, tmp_path / "also.tif")
-    status, out, err = run("mask", scene, damaged, also, f"--output_dir={tmp_path / 'masks'}")
-    assert status == 1
-    assert f"error: 1 of 3 scenes failed: {damaged}" in err
-    assert out.count(": cloud ") == 2
-    masks = {path.name for path in (tmp_path / "masks").iterdir()}
-    assert masks == {"scene_cloud.tif", "also_cloud.tif"}
-
-
-def test_skip_existing_and_masks_among_the_scenes(run, scene, tmp_path):
-    assert run("mask", scene, f"--output_dir={tmp_path}")[0] == 0
+def test_skip_existing_and_what_was_written_among_the_scenes(run, scene, tmp_path):
+    """Also what lies beside a mask: its probabilities and its picture."""
+    beside = ("--probabilities", "--quicklook")
+    assert run("mask", scene, f"--output_dir={tmp_path}", *beside)[0] == 0
     mask = tmp_path / "scene_cloud.tif"
     written = mask.stat().st_mtime_ns
-    status, out, err = run("mask", scene, mask, f"--output_dir={tmp_path}", "--skip_existing")
+    among = sorted(tmp_path.glob("scene*"))
+    assert len(among) == 4
+    status, out, err = run("mask", *among, f"--output_dir={tmp_path}", "--skip_existing")
     assert (status, out) == (0, "")
-    assert "skipped" in err
-    assert f"{mask}: is itself a cloud mask, left out" in err
+    assert f"{mask}: is there, skipped" in err
+    for path in set(among) - {scene}:
+        assert f"{path}: was written by permjax, left out" in err
     assert mask.stat().st_mtime_ns == written
+    assert sorted(tmp_path.glob("scene*")) == among
 
 
 def test_a_scene_is_never_taken_for_the_mask_to_write(run, scene, tmp_path):
@@ -142,7 +116,7 @@ def test_bands_on_the_command_line():
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (("sensors", "sentinal"), 1, "did you mean 'sentinel'"),
+        (("sensors", "sentinal"), 2, "did you mean 'sentinel'"),
         (("mask", "absent.tif", "mask.tif"), 1, "absent.tif: there is no such"),
         (("mask", "a.tif", "mask.tif", "--workdir=absent"), 2, "no run in absent"),
         (("mask",), 2, "name a scene and its MASK"),
@@ -178,47 +152,6 @@ def test_digital_numbers_and_wrong_counts_are_refused(run, tmp_path, dn):
         assert status == 1
         assert message in err
     assert run("mask", path, mask, "--bands=665:30,842:115", "--scale=0.0001")[0] == 0
-
-
-@pytest.fixture(scope="module")
-def products(tmp_path_factory):
-    """A product of each form, by its name."""
-    folder = tmp_path_factory.mktemp("products")
-    rng = np.random.default_rng(0)
-    dn = rng.integers(2_000, 9_000, (3, 20, 20)).astype(np.uint16)
-    return {
-        "geotiff": tagged_geotiff(folder / "geotiff.tif", dn, BANDS, grid=GRID),
-        "landsat": landsat_folder(folder),
-        "safe": write_safe(folder),
-    }
-
-
-@pytest.mark.parametrize("form", ["geotiff", "landsat", "safe"])
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_damaged_files_are_told_of_and_leave_nothing(products, form, tmp_path, run, data):
-    shutil.rmtree(tmp_path)
-    tmp_path.mkdir()
-    source = products[form]
-    path = tmp_path / source.name
-    (shutil.copytree if source.is_dir() else shutil.copy)(source, path)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    victim = data.draw(st.sampled_from(files))
-    content = bytearray(victim.read_bytes())
-    if data.draw(st.booleans()):
-        del content[data.draw(st.integers(0, len(content) - 1)) :]
-    else:
-        for _ in range(data.draw(st.integers(1, 40))):
-            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    victim.write_bytes(content)
-    mask = tmp_path / "mask.tif"
-    status, _, err = run("mask", path, mask)
-    # A changed pixel, or a file that no band is in, does no harm.
-    assert status in (0, 1)
-    assert mask.exists() == (status == 0)
-    assert ("error: " in err) == (status == 1)
-    beside = {p.name for p in tmp_path.iterdir()} - {path.name, "mask.tif", f"{path.name}.aux.xml"}
-    assert not beside
 
 
 def test_several_devices_share_the_scenes(scene, tmp_path):

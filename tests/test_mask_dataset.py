@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import permjax
-from permjax.xarrays import REACH, STEP, _aligned
+from permjax.xarrays import _aligned
 
 xr = pytest.importorskip("xarray", reason="xarray is not installed: the extra dask")
 da = pytest.importorskip("dask.array", reason="dask is not installed: the extra dask")
@@ -100,10 +100,10 @@ def test_every_date_is_masked_by_itself(image):
 
 @pytest.mark.parametrize("chunks", [(5,), (300,), (100,) * 5, (1,) * 700, (513, 87), (16, 2000)])
 def test_blocks_begin_at_steps_and_are_longer_than_their_margin(chunks):
-    aligned = _aligned(chunks)
+    aligned = _aligned(chunks, step=16, reach=96)
     assert sum(aligned) == sum(chunks)
-    assert len(aligned) == 1 or min(aligned) >= REACH
-    assert all(begin % STEP == 0 for begin in np.cumsum(aligned)[:-1])
+    assert len(aligned) == 1 or min(aligned) >= 96
+    assert all(begin % 16 == 0 for begin in np.cumsum(aligned)[:-1])
 
 
 def test_a_local_cluster_of_two_workers(image, whole):

@@ -26,7 +26,7 @@ def test_a_mask_is_in_its_place_only_when_it_is_whole(tmp_path, image):
     with (
         open_scene(image) as scene,
         new_files(destination, scene, names) as folder,
-        mask_file(folder / "mask.tif", scene, "classes", {}) as file,
+        mask_file(folder / "mask.tif", scene, "classes", "w") as file,
     ):
         file.write(classes, 1)
         assert destination.read_text() == "an older mask"
@@ -40,7 +40,7 @@ def test_a_mask_is_in_its_place_only_when_it_is_whole(tmp_path, image):
 def _broken_off(destination, scene, names):
     with (
         new_files(destination, scene, names) as folder,
-        mask_file(folder / "mask.tif", scene, "classes", {}),
+        mask_file(folder / "mask.tif", scene, "classes", "w"),
     ):
         raise OSError("disk gone")
 
@@ -53,7 +53,7 @@ def test_a_large_mask_is_cloud_optimised_with_overviews_of_its_codes(tmp_path):
     with (
         open_scene(path) as scene,
         new_files(tmp_path / "mask.tif", scene, ("mask.tif",)) as folder,
-        mask_file(folder / "mask.tif", scene, "valid", {"weights": "w"}) as file,
+        mask_file(folder / "mask.tif", scene, "valid", "w") as file,
     ):
         file.write(codes, 1)
     with open_raster(tmp_path / "mask.tif") as file:

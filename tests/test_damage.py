@@ -1,0 +1,178 @@
+"""Whatever fails: a sentence, the status that tells of it, and no file half-written."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from fake_safe import write_safe
+from fake_scenes import BANDS, landsat_folder, tagged_geotiff
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rasterio.crs import CRS
+
+from permjax.rasters import Scene
+
+ROOT = Path(__file__).parent.parent
+GRID = (Affine(30, 0, 500_000, 0, -30, 1_400_000), CRS.from_epsg(32616))
+
+
+@pytest.fixture
+def scene(tmp_path, dn):
+    return tagged_geotiff(tmp_path / "scene.tif", dn, BANDS, grid=GRID)
+
+
+@pytest.fixture
+def out(tmp_path):
+    """A folder for masks alone."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+def test_a_damaged_scene_is_named_and_the_others_are_masked(run, scene, tmp_path):
+    damaged = tmp_path / "damaged.tif"
+    damaged.write_bytes(scene.read_bytes()[:300])
+    also = shutil.copy(scene, tmp_path / "also.tif")
+    status, out, err = run("mask", scene, damaged, also, f"--output_dir={tmp_path / 'masks'}")
+    assert status == 1
+    assert f"error: 1 of 3 scenes failed: {damaged}" in err
+    assert out.count(": cloud ") == 2
+    masks = {path.name for path in (tmp_path / "masks").iterdir()}
+    assert masks == {"scene_cloud.tif", "also_cloud.tif"}
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory):
+    """A product of each form, by its name."""
+    folder = tmp_path_factory.mktemp("products")
+    rng = np.random.default_rng(0)
+    dn = rng.integers(2_000, 9_000, (3, 20, 20)).astype(np.uint16)
+    return {
+        "geotiff": tagged_geotiff(folder / "geotiff.tif", dn, BANDS, grid=GRID),
+        "landsat": landsat_folder(folder),
+        "safe": write_safe(folder),
+    }
+
+
+@pytest.mark.parametrize("form", ["geotiff", "landsat", "safe"])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_are_told_of_and_leave_nothing(products, form, tmp_path, run, data):
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    source = products[form]
+    path = tmp_path / source.name
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, path)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    victim = data.draw(st.sampled_from(files))
+    content = bytearray(victim.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    else:
+        for _ in range(data.draw(st.integers(1, 40))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    victim.write_bytes(content)
+    mask = tmp_path / "mask.tif"
+    status, _, err = run("mask", path, mask)
+    # A changed pixel, or a file that no band is in, does no harm.
+    assert status in (0, 1)
+    assert mask.exists() == (status == 0)
+    assert ("error: " in err) == (status == 1)
+    beside = {p.name for p in tmp_path.iterdir()} - {path.name, "mask.tif", f"{path.name}.aux.xml"}
+    assert not beside
+
+
+def test_a_folder_that_is_not_one_or_where_nothing_can_be_written(run, scene, out, monkeypatch):
+    (out / "file").touch()
+    (out / "mask_quicklook.png").mkdir()
+    status, _, err = run("mask", scene, f"--output_dir={out / 'file'}")
+    assert status == 2
+    assert f"--output_dir: {out / 'file'} is no folder and cannot be made: File exists" in err
+    status, _, err = run("mask", scene, out)
+    assert status == 2
+    assert f"{out}: is a folder: name the mask's file, or give --output_dir={out}" in err
+    status, _, err = run("mask", scene, out / "absent" / "mask.tif")
+    assert status == 1
+    assert f"{out / 'absent'}: there is no such folder for the mask" in err
+    status, _, err = run("mask", scene, out / "mask.tif", "--quicklook")
+    assert status == 1
+    assert f"{out / 'mask_quicklook.png'}: is a folder" in err
+
+    def refused(*_, **__):  # A test that runs as root cannot be refused by the system itself.
+        raise PermissionError(13, "Permission denied", "/somewhere/.mask.tif.x.partial")
+
+    monkeypatch.setattr("permjax.mask_files.TemporaryDirectory", refused)
+    status, _, err = run("mask", scene, out / "mask.tif")
+    assert status == 1
+    assert f"{out}: nothing can be written there: Permission denied; choose another folder" in err
+    assert {path.name for path in out.iterdir()} == {"file", "mask_quicklook.png"}
+
+
+def test_a_stopped_run_leaves_nothing(run, scene, out, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scene, "read", stopped)
+    status, _, err = run("mask", scene, out / "mask.tif", "--probabilities", "--quicklook")
+    assert status == 130
+    assert err.endswith("stopped")
+    assert not list(out.iterdir())
+
+
+def start(before: str, *words: object, **env: str) -> subprocess.Popen[str]:
+    """A command line in a process of its own, after some other lines of Python."""
+    code = f"{before}\nfrom permjax.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | env,
+    )
+
+
+SLOW = """
+import time
+from permjax.rasters import Scene
+read = Scene.read
+def slowly(scene, window):
+    print("reading", flush=True)
+    time.sleep(2)
+    return read(scene, window)
+Scene.read = slowly
+"""
+
+
+def test_ctrl_c_ends_a_run_and_not_one_scene_alone(scene, out):
+    """It comes while the first of two scenes is being read."""
+    also = shutil.copy(scene, scene.with_name("also.tif"))
+    process = start(SLOW, "mask", scene, also, f"--output_dir={out}")
+    assert process.stdout
+    assert process.stdout.readline() == "reading\n"
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert rest == ""
+    assert err.endswith("stopped\n")
+    assert "Traceback" not in err
+    assert not list(out.iterdir())
+
+
+def test_a_full_disk_is_told_of(scene, out):
+    """Files may grow to a kilobyte, which no mask with its colours fits into."""
+    pytest.importorskip("resource", reason="only POSIX limits the size of files")
+    small = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))"
+    process = start(small, "mask", scene, out / "mask.tif", JAX_ENABLE_COMPILATION_CACHE="false")
+    done, err = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert done == ""
+    assert f"{out / 'mask.tif'}: cannot be written, is the disk full?" in err
+    assert "Traceback" not in err
+    assert not list(out.iterdir())
