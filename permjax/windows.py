@@ -108,21 +108,21 @@ def _images(
     read: ReadWindow, rows: Sequence[Span], columns: Sequence[Span], N: int
 ) -> Iterator[tuple[Span, Span, NDArray[np.float32]]]:
     height, width = rows[-1].last, columns[-1].last
-    above = np.empty((0, width, N), np.float32)  # what a row of windows shares with the one before
-    for row, next_row in zip(rows, [*rows[1:], None], strict=True):
+    overlaps = [min(row.stop, height) - below.start for row, below in pairwise(rows)]
+    # What a row of windows shares with the next takes the place of what the one before left.
+    shared = np.empty((max(overlaps, default=0), width, N), np.float32)
+    for row, above, below in zip(rows, [0, *overlaps], [*overlaps, 0], strict=True):
         bottom = min(row.stop, height)
-        next_top = bottom if next_row is None else min(next_row.start, bottom)
-        shared = np.empty((bottom - next_top, width, N), np.float32)
         left = np.empty((bottom - row.start, 0, N), np.float32)
         for column, next_column in zip(columns, [*columns[1:], None], strict=True):
             right = min(column.stop, width)
             window = (slice(row.start, bottom), slice(column.start, right))
-            image = _joined(read, window, above[:, window[1]], left)
-            shared[:, window[1]] = image[next_top - row.start :]
-            next_left = right if next_column is None else min(next_column.start, right)
-            left = image[:, next_left - column.start :]
+            image = _joined(read, window, shared[:above, window[1]], left)
+            done = right if next_column is None else min(next_column.start, right)
+            own = done - column.start
+            shared[:below, column.start : done] = image[len(image) - below :, :own]
+            left = image[:, own:]
             yield row, column, _extended(image, row.stop - row.start, column.stop - column.start)
-        above = shared
 
 
 def _joined(
