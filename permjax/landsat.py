@@ -5,7 +5,7 @@ and level 2 (LSDS-1328), and of the Collection 1 level 2 guides (LSDS-1368 and L
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -46,9 +46,9 @@ class _Level:
     physical: Callable[[Mtl, str, bool], PhysicalValues]
 
 
-def is_landsat(files: ProductFiles) -> bool:
-    """Whether a product has an MTL file."""
-    return any(_MTL.fullmatch(name) for name in files.names)
+def is_landsat(names: Iterable[str]) -> bool:
+    """Whether an MTL file is among files of these names."""
+    return any(_MTL.fullmatch(name) for name in names)
 
 
 def open_landsat(files: ProductFiles, opening: ExitStack, gsd_m: float | None) -> Scene:

@@ -17,6 +17,10 @@ ARCHIVES: Final = (".zip", ".tar", *_COMPRESSED)
 """Endings of archives that are read."""
 
 _ENDINGS: Final = (".tif", ".tiff", ".jp2", ".xml", ".json", ".txt")
+_FILE_BYTES: Final = 16 << 20
+"""The most that is read of a file of metadata; those of products have less than 1 MB."""
+_PRODUCT_BYTES: Final = 8 << 30
+"""The most that is unpacked; the bands of a Landsat product have less than 3 GB."""
 _FOLDERS: Final = ("*", "GRANULE/*/*", "GRANULE/*/IMG_DATA/*", "GRANULE/*/IMG_DATA/*/*")
 _DAMAGED: Final = (
     tarfile.TarError,
@@ -31,6 +35,10 @@ _DAMAGED: Final = (
 )
 
 
+class _TooLargeError(OSError):
+    """There is more than a product has."""
+
+
 @dataclass(frozen=True)
 class ProductFiles:
     """The files of one product.
@@ -39,7 +47,7 @@ class ProductFiles:
         path: the folder or archive, for messages.
         names: of its files, with `/`.
         raster: what to open a file as, by its name.
-        content: reads a small file, by its name.
+        content: reads a small file, by its name; refuses a large one.
     """
 
     path: Path
@@ -66,7 +74,7 @@ def product_files(path: Path, opening: ExitStack) -> ProductFiles:
     beginning, so they are unpacked to a temporary folder that `opening` removes.
 
     Raises:
-        OSError: the archive is damaged.
+        OSError: the archive is damaged, or unpacks to more than any product.
     """
     if path.is_dir():
         return _folder(path, path)
@@ -83,9 +91,11 @@ def product_files(path: Path, opening: ExitStack) -> ProductFiles:
 def _folder(path: Path, folder: Path) -> ProductFiles:
     found = {file for pattern in _FOLDERS for file in folder.glob(pattern) if file.is_file()}
     names = tuple(sorted(file.relative_to(folder).as_posix() for file in found))
-    return ProductFiles(
-        path, names, lambda name: str(folder / name), lambda name: (folder / name).read_bytes()
-    )
+
+    def content(name: str) -> bytes:
+        return _read(f"{path}/{name}", (folder / name).open("rb"))
+
+    return ProductFiles(path, names, lambda name: str(folder / name), content)
 
 
 def _zip(path: Path, opening: ExitStack) -> ProductFiles:
@@ -94,7 +104,7 @@ def _zip(path: Path, opening: ExitStack) -> ProductFiles:
 
     def content(name: str) -> bytes:
         with _naming_damage(path):
-            return archive.read(name)
+            return _read(f"{path}/{name}", archive.open(name))
 
     return ProductFiles(path, names, lambda name: f"/vsizip/{{{path.resolve()}}}/{name}", content)
 
@@ -107,18 +117,37 @@ def _tar(path: Path, opening: ExitStack) -> ProductFiles:
 
     def content(name: str) -> bytes:
         with _naming_damage(path):
-            return _member(archive, members[name]).read()
+            return _read(f"{path}/{name}", _member(archive, members[name]))
 
     names = tuple(sorted(members))
     return ProductFiles(path, names, lambda name: f"/vsitar/{{{path.resolve()}}}/{name}", content)
 
 
+def _read(where: str, file: IO[bytes]) -> bytes:
+    with file:
+        content = file.read(_FILE_BYTES + 1)
+    if len(content) > _FILE_BYTES:
+        raise _TooLargeError(
+            f"{where}: has more than {_FILE_BYTES >> 20} MB, which no product's metadata have; "
+            "fetch it again"
+        )
+    return content
+
+
 def _unpack(path: Path, folder: Path) -> None:
     """Writes what a product's scene may need into the folder, without the archive's folders."""
+    unpacked, room = 0, min(_PRODUCT_BYTES, shutil.disk_usage(folder).free)
     with tarfile.open(path) as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
             if member.isfile() and name.lower().endswith(_ENDINGS):
+                unpacked += member.size
+                if unpacked > room:
+                    raise _TooLargeError(
+                        f"{path}: unpacks to more than {room / 1e9:.1f} GB, which is more than any "
+                        f"product has or {folder.parent} has room for: unpack it elsewhere and "
+                        "give the folder"
+                    )
                 with (folder / name).open("wb") as whole:
                     shutil.copyfileobj(_member(archive, member), whole, 1 << 20)
 
@@ -134,6 +163,8 @@ def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 def _naming_damage(path: Path) -> Iterator[None]:
     try:
         yield
+    except _TooLargeError:
+        raise
     except _DAMAGED as error:
         raise OSError(
             f"{path}: the archive is damaged, cut short or cannot be read ({error}); fetch it again"

@@ -14,11 +14,11 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from permjax.bands import BandDescription, Kind, describe_bands
+from permjax.plausibility import LEAST_REFLECTANCE, check_factors
 from permjax.radiometry import linear
 from permjax.rasters import (
     Channel,
     Missing,
-    PhysicalValues,
     Scene,
     masked_out,
     open_raster,
@@ -61,11 +61,11 @@ def open_raster_file(
     dataset = opening.enter_context(open_raster(path))
     _check_image(dataset)
     table = _one_sensor(sensor) if sensor else SENSORS.get(dataset.tags().get("sensor", ""))
-    surface, notes = _level(dataset, surface)
+    surface, notes = _level(dataset, surface, bands)
     count = len(bands.kind) if bands is not None else None
     indexes = _image_bands(dataset, count, table if sensor else None)
     if bands is not None:
-        bands = describe_bands(*bands, band_count=len(indexes))
+        bands = _at_level(describe_bands(*bands, band_count=len(indexes)), surface)
     elif sensor and table:
         bands = _describe_by_sensor(dataset, indexes, table, surface, notes)
     else:
@@ -90,8 +90,9 @@ def open_raster_file(
         height=height,
         width=width,
         files=frozenset(Path(name).resolve() for name in dataset.files),
-        notes=(*notes, *blank_notes),
-        zeros_are_fill=_zeros_are_fill(dataset),
+        notes=(*notes, *blank_notes, *_ground_notes(dataset)),
+        # Where nothing else says which pixels hold no data.
+        zeros_are_fill=set(dataset.nodatavals) == {None},
         missing=_masks(dataset, indexes),
     )
 
@@ -107,8 +108,7 @@ def _channels(
     If none does, all are kept: a scene without data is one.
     """
     channels = [
-        Channel(dataset, i, dataset.nodatavals[i - 1], _physical(dataset, i - 1, kind, factors))
-        for i, kind in zip(indexes, bands.kind, strict=True)
+        _channel(dataset, i, kind, factors) for i, kind in zip(indexes, bands.kind, strict=True)
     ]
     blank = np.array([_is_blank(channel) for channel in channels])
     if not blank.any() or blank.all():
@@ -158,8 +158,11 @@ def _image_bands(dataset: DatasetReader, count: int | None, sensor: Sensor | Non
     return indexes if count == len(indexes) or not image else image
 
 
-def _level(dataset: DatasetReader, surface: bool) -> tuple[bool, list[str]]:
+def _level(
+    dataset: DatasetReader, surface: bool, bands: BandDescription | None
+) -> tuple[bool, list[str]]:
     """Whether reflectance is that of the surface, by the user and by the file's tag `level`."""
+    surface = surface or (bands is not None and Kind.SURFACE_REFLECTANCE in bands.kind)
     level = dataset.tags().get("level", "")
     tagged_surface = re.search(r"\b(L2|SR\b|BOA\b)|surface", level, re.IGNORECASE) is not None
     if surface and re.search(r"\b(L1|TOA\b)", level, re.IGNORECASE) and not tagged_surface:
@@ -172,10 +175,22 @@ def _level(dataset: DatasetReader, surface: bool) -> tuple[bool, list[str]]:
     return surface, []
 
 
-def _zeros_are_fill(dataset: DatasetReader) -> bool:
-    """A pixel that is 0 in all bands holds no data, where nothing else says what does."""
-    integers = all(np.issubdtype(dtype, np.integer) for dtype in dataset.dtypes)
-    return integers and set(dataset.nodatavals) == {None}
+def _at_level(bands: BandDescription, surface: bool) -> BandDescription:
+    """What is described as reflectance is that of the surface, if so and no band says it itself."""
+    if not surface or Kind.SURFACE_REFLECTANCE in bands.kind:
+        return bands
+    reflected = bands.kind == Kind.REFLECTANCE
+    return bands._replace(kind=np.where(reflected, np.int32(Kind.SURFACE_REFLECTANCE), bands.kind))
+
+
+def _ground_notes(dataset: DatasetReader) -> list[str]:
+    """Of a file that lies on the ground by control points alone, as a mask's grid cannot."""
+    if dataset.crs is not None or not dataset.gcps[0]:
+        return []
+    return [
+        "it lies on the ground by control points alone, so its mask has no coordinates: warp it to "
+        "a grid first"
+    ]
 
 
 def _is_blank(channel: Channel) -> bool:
@@ -277,17 +292,24 @@ def _describe_by_tags(
         raise ValueError(f"{dataset.name}: {error}") from None
 
 
-def _physical(
+def _channel(
     dataset: DatasetReader, i: int, kind: int, factors: tuple[float, float] | None
-) -> PhysicalValues:
-    """By the factors given for reflectance, else by those of band `i` in the file."""
-    of_file = (dataset.scales[i], dataset.offsets[i])
-    if kind == Kind.BRIGHTNESS_TEMPERATURE:
-        return partial(linear, mult=of_file[0], add=of_file[1])
-    mult, add = factors or of_file
-    if (mult, add) == (1, 0) and np.issubdtype(dataset.dtypes[i], np.integer):
+) -> Channel:
+    """Band `i`, from 1, by the factors given for reflectance, else by those in the file."""
+    dtype, thermal = dataset.dtypes[i - 1], kind == Kind.BRIGHTNESS_TEMPERATURE
+    of_file = (dataset.scales[i - 1], dataset.offsets[i - 1])
+    mult, add = of_file if thermal or factors is None else factors
+    unscaled = factors is None and of_file == (1, 0) and np.issubdtype(dtype, np.integer)
+    if unscaled and not thermal:
         raise ValueError(
-            f"{dataset.name}: band {i + 1} holds {dataset.dtypes[i]} digital numbers without a "
+            f"{dataset.name}: band {i} holds {dtype} digital numbers without a "
             "scale: give the scale, such as 0.0001, and the offset that make them reflectance"
         )
-    return partial(linear, mult=mult, add=add)
+    check_factors(f"{dataset.name}: band {i}", dtype, kind, mult, add)
+    return Channel(
+        dataset,
+        i,
+        dataset.nodatavals[i - 1],
+        partial(linear, mult=mult, add=add),
+        least=((0 if thermal else LEAST_REFLECTANCE) - add) / mult,
+    )

@@ -46,6 +46,8 @@ class Channel:
         dataset: the open file.
         index: of the band in the file, from 1.
         no_data: the digital number of a pixel without data; None = the file names none.
+        least: a number down from which nothing is a value, but no data that the file does not
+            name; None = it names all.
         physical: what they mean.
         step: pixels of the file along one pixel of the scene's grid.
     """
@@ -55,6 +57,7 @@ class Channel:
     no_data: float | None
     physical: PhysicalValues
     step: float = 1.0
+    least: float | None = None
 
     def missing(self, dn: NDArray) -> NDArray[np.bool_]:
         """Where numbers stand for no data."""
@@ -84,6 +87,7 @@ class Scene:
         missing: what else says that pixels hold no data. With it or `zeros_are_fill`, all
             channels have one step.
         resources: what `with` closes.
+        told: what `read` has warned of.
     """
 
     name: str
@@ -101,12 +105,14 @@ class Scene:
     zeros_are_fill: bool = False
     missing: tuple[Missing, ...] = ()
     resources: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
+    told: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def read(self, window: Window) -> NDArray[np.float32]:
         """Physical values float32 [h, w, N] of a window inside the scene; NaN = no data.
 
         Finer bands are averaged over their pixels, coarser ones interpolated bilinearly; what is
-        read for a window is what a larger window around it holds there.
+        read for a window is what a larger window around it holds there. Warns, once a scene, of
+        numbers that are too low to be what their band is said to measure.
 
         Raises:
             OSError: a file is damaged; the message names it.
@@ -123,6 +129,10 @@ class Scene:
         for i, (channel, (rows, columns)) in enumerate(spans.items()):
             missing = channel.missing(numbers[i])
             missing = missing if fill is None else missing | fill
+            if channel.least is not None:
+                low = (numbers[i] <= channel.least) & ~missing
+                self._tell_low(i, numbers[i][low])
+                missing |= low
             if channel.step == 1:
                 image[..., i] = channel.physical(numbers[i])
                 image[missing, i] = nan
@@ -133,6 +143,19 @@ class Scene:
         thermal = np.asarray(self.bands.kind) == Kind.BRIGHTNESS_TEMPERATURE
         image[(image <= 0) & thermal] = nan
         return image
+
+    def _tell_low(self, i: int, numbers: NDArray) -> None:
+        """Warns of the first of numbers of channel `i`; 0 is often no data, and nothing odd."""
+        odd = numbers[numbers != 0]
+        if self.told or not odd.size:
+            return
+        channel, kind = self.channels[i], Kind(self.bands.kind[i])
+        self.told.append(
+            f"{channel.dataset.name}: band {channel.index} holds {odd[0]:g}, too low for "
+            f"{kind.word.replace('_', ' ')}: numbers so low are taken for no data, which the file "
+            "does not declare"
+        )
+        warnings.warn(self.told[0], stacklevel=3)
 
     def _spans(self, channel: Channel, window: Window) -> tuple[Taps, Taps]:
         rows, columns = window

@@ -1,5 +1,6 @@
 """Scenes on disk, opened: Sentinel-2 and Landsat products, or a raster file of any sensor."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from math import isfinite
@@ -10,13 +11,11 @@ import numpy as np
 
 from permjax.bands import BandDescription, Kind
 from permjax.landsat import is_landsat, open_landsat
-from permjax.products import ARCHIVES, product_files
+from permjax.products import ARCHIVES, ProductFiles, product_files
 from permjax.raster_files import open_raster_file
 from permjax.rasters import Scene
 from permjax.sensors import select_sensors
 from permjax.sentinel2 import is_sentinel2, open_sentinel2
-
-_METADATA = ("_mtl.txt", "_mtl.xml", "_mtl.json", "mtd_msil1c.xml", "mtd_msil2a.xml")
 
 
 def open_scene(
@@ -32,12 +31,12 @@ def open_scene(
     """Opens a Sentinel-2 or Landsat product, or any raster file whose bands are described.
 
     A product (a folder, a zip or tar archive, or its metadata file) tells everything itself; what
-    is said of it besides must agree. The bands of a raster file are described by `bands`, by
-    `sensor`, or by the tags `wavelength_nm`, `bandwidth_nm` and `unit` ("1" or "K") of each band
-    in the file, whichever is given first in this order.
+    is said of it besides must agree. The bands of a raster file are described by `bands` or by
+    `sensor`, else by the tags `wavelength_nm`, `bandwidth_nm` and `unit` ("1" or "K") of each band
+    in the file.
 
     Args:
-        path: of the product or file.
+        path: of the product or file, or of a folder with one product in it.
         sensor: key of `SENSORS`, or a TOML file that describes one. The file's band names then say
             which of its bands they are; without names, the file must hold all of them in the
             table's order.
@@ -50,16 +49,18 @@ def open_scene(
 
     Raises:
         FileNotFoundError: nothing is there, or a folder holds no product.
-        ValueError: the bands are not described, or what is said does not fit the file.
+        ValueError: the bands are not described, or twice, or what is said does not fit the file.
         OSError: a file is damaged.
     """
     path = Path(path)
     factors = _factors(scale, offset)
+    if sensor is not None and bands is not None:
+        raise ValueError(f"the sensor {sensor} describes the bands already: leave out either")
     if gsd_m is not None and not (isfinite(gsd_m) and gsd_m > 0):
         raise ValueError(f"gsd_m is {gsd_m}: give the size of a pixel in metres")
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
-    if path.is_file() and path.name.lower().endswith(_METADATA):
+    if path.is_file() and _is_product([path.name]):
         path = path.parent
     with ExitStack() as opening:
         if path.is_dir() or path.name.lower().endswith(ARCHIVES):
@@ -70,10 +71,10 @@ def open_scene(
                 )
             scene = _open_product(path, opening, gsd_m)
             _check_said(path, scene, sensor, surface)
+            if np.isnan(scene.sun_elevation_deg):
+                scene = replace(scene, notes=(*scene.notes, "the sun's elevation is unknown"))
         else:
             scene = open_raster_file(path, opening, sensor, bands, surface, factors, gsd_m)
-        if np.isnan(scene.sun_elevation_deg):
-            scene = replace(scene, notes=(*scene.notes, "the sun's elevation is unknown"))
         return replace(scene, resources=opening.pop_all())  # They stay open for the scene.
 
 
@@ -94,15 +95,34 @@ def _open_product(path: Path, opening: ExitStack, gsd_m: float | None) -> Scene:
     tile = None
     if path.is_dir() and path.resolve().parent.name == "GRANULE":
         tile, path = f"GRANULE/{path.resolve().name}", path.resolve().parent.parent
-    files = product_files(path, opening)
-    if is_sentinel2(files):
+    files = _one_product(path, opening)
+    if is_sentinel2(files.names):
         return open_sentinel2(files, opening, gsd_m, tile)
-    if is_landsat(files):
-        return open_landsat(files, opening, gsd_m)
+    return open_landsat(files, opening, gsd_m)
+
+
+def _one_product(path: Path, opening: ExitStack) -> ProductFiles:
+    """The product that a folder or an archive is, or the only one in a folder."""
+    files = product_files(path, opening)
+    if _is_product(files.names):
+        return files
+    folders = [part for part in sorted(path.iterdir()) if part.is_dir()] if path.is_dir() else []
+    products = [product_files(folder, opening) for folder in folders]
+    products = [files for files in products if _is_product(files.names)]
+    if len(products) == 1:
+        return products[0]
+    if products:
+        raise ValueError(
+            f"{path}: holds {len(products)} products; give one of them, such as {products[0].path}"
+        )
     raise FileNotFoundError(
         f"{path}: holds no MTD_MSIL1C.xml or MTD_MSIL2A.xml of a Sentinel-2 product and no *_MTL "
         "file (.txt, .xml or .json) of a Landsat product; give one of them, or a raster file"
     )
+
+
+def _is_product(names: Sequence[str]) -> bool:
+    return is_sentinel2(names) or is_landsat(names)
 
 
 def _check_said(path: Path, scene: Scene, sensor: str | None, surface: bool) -> None:

@@ -27,7 +27,9 @@ from permjax.sensors import SENSORS, Sensor
 GSD_M: Final = 20.0
 """Of the grid of a scene, unless told otherwise."""
 
-_PRODUCT: Final = re.compile(r"(|.*/)(MTD_MSIL(1C|2A)|S2\w_\w{4}_MTD_SAFL(1C|2A)_\w+)\.xml")
+_PRODUCT: Final = re.compile(
+    r"(|.*/)(MTD_MSIL(1C|2A)|S2\w_\w{4}_MTD_SAFL(1C|2A)_\w+)\.xml", re.IGNORECASE
+)
 _TILE: Final = re.compile(
     r"(|.*/)(GRANULE/[^/]+)/(MTD_TL|S2\w_\w{4}_MTD_L(1C|2A)_TL_\w+)\.xml", re.IGNORECASE
 )
@@ -42,9 +44,9 @@ _LOCAL: Final = 99.0
 """Baselines from here are those of processors that users run; older ones add no offset."""
 
 
-def is_sentinel2(files: ProductFiles) -> bool:
-    """Whether a product has the metadata of a Sentinel-2 product."""
-    return any(_PRODUCT.fullmatch(name) for name in files.names)
+def is_sentinel2(names: Iterable[str]) -> bool:
+    """Whether the metadata of a Sentinel-2 product are among files of these names."""
+    return any(_PRODUCT.fullmatch(name) for name in names)
 
 
 def open_sentinel2(

@@ -236,7 +236,7 @@ def test_the_level_in_the_tags_is_heeded(tmp_path, dn):
         assert scene.bands.kind.tolist() == [SURFACE, SURFACE, KELVIN]
         assert "read as surface reflectance" in scene.notes[0]
     with open_scene(path, surface=True) as scene:
-        assert scene.notes == ("the sun's elevation is unknown",)
+        assert scene.notes == ()
 
 
 def test_a_picture_with_a_palette_is_refused(tmp_path):
