@@ -1,6 +1,6 @@
 """How fast permjax masks against two peers that run offline, on the same arrays, on two cores.
 
-`python benchmarks/peers.py [--side 1024] [--environments FOLDER]`, on an otherwise idle machine.
+`python benchmarks/peers.py [--side 2048] [--environments FOLDER]`, on an otherwise idle machine.
 The first run makes a virtual environment for each peer and installs it there with pip, which needs
 the network; later runs do not. All three mask one Sentinel-2 L1C image of 13 bands, each with the
 bands it takes, one after another in processes that have two cores: real patches tiled up where
@@ -106,7 +106,7 @@ print(json.dumps(seconds))
 def main() -> None:
     """Set up, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--side", type=int, default=1024, help="pixels along a side of the image")
+    parser.add_argument("--side", type=int, default=2048, help="pixels along a side of the image")
     default = Path.home() / ".cache" / "permjax" / "peers"
     parser.add_argument("--environments", type=Path, default=default, help="where peers live")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Writes tiny Sentinel-2 products in the real layouts: names, metadata, JPEG 2000 bands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,16 +131,26 @@ class Safe:
         ]
 
 
-def write_safe(parent: Path, safe: Safe | None = None, seed: int = 0) -> Path:
-    """A product with random numbers from 1000 on, made of `Safe`; returns its folder."""
+def random_numbers(seed: int) -> Callable[[str, int], np.ndarray]:
+    """Of any band and side: numbers from 1000 on."""
+    rng = np.random.default_rng(seed)
+    return lambda _band, side: rng.integers(1000, 9000, (side, side))
+
+
+def write_safe(
+    parent: Path,
+    safe: Safe | None = None,
+    seed: int = 0,
+    pixels: Callable[[str, int], np.ndarray] | None = None,
+) -> Path:
+    """A product made of `Safe`, with the numbers of `pixels(band, side)`; returns its folder."""
     safe = safe or Safe()
     folder = parent / safe.name
-    rng = np.random.default_rng(seed)
+    pixels = pixels or random_numbers(seed)
     for band, gsd_m in safe.images():
-        side = safe.side_m // gsd_m
         write_jp2(
             folder / safe.image(band, gsd_m),
-            rng.integers(1000, 9000, (side, side)),
+            pixels(band, safe.side_m // gsd_m),
             gsd_m if safe.georeferenced else None,
         )
     # What lies beside the images in a real product, and is none of its bands.
