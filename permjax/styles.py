@@ -48,13 +48,15 @@ def refine(
 ) -> Iterator[Strip]:
     """Takes small patches away, then grows clouds and shadows; as for the whole mask at once.
 
-    Clouds, and likewise shadows, that touch by sides or corners are a patch. A patch smaller than
-    a square with sides of `min_size_m` becomes clear. Then all within `dilate_m` of a cloud
-    becomes cloud, thick within that of thick cloud, and what is clear within it of a shadow
-    becomes shadow. Pixels without data stay so.
+    Pixels of cloud, of shadow, or clear ones that touch by sides or corners are a patch. One that
+    is smaller than a square with sides of `min_size_m` becomes what is around it, from its edge
+    inwards: a cloud in the clear becomes clear, one inside a shadow becomes shadow. Then all
+    within `dilate_m` of a cloud becomes cloud, thick within that of thick cloud, and what is clear
+    within it of a shadow becomes shadow. Pixels without data stay so.
 
     Strips are held back until the rows that matter to them have come: `dilate_m` and, since a
-    small patch may be a line, as many rows as `min_size_m` has pixels in its square.
+    small patch may be a line and lie beside another, twice as many rows as `min_size_m` has pixels
+    in its square.
 
     Args:
         strips: classes [H, W], from the top of the mask down.
@@ -80,7 +82,7 @@ def refine(
         )
     radius = dilate_m / gsd_m
     smallest = ceil((min_size_m / gsd_m) ** 2)
-    reach = int(radius) + smallest
+    reach = int(radius) + 2 * smallest
     held, done = None, 0  # Rows that still matter, of which the first `done` were given out.
     for strip in strips:
         held = strip if held is None else np.concatenate([held, strip])
@@ -93,33 +95,55 @@ def refine(
 
 
 def _refined(classes: Strip, radius: float, smallest: int) -> Strip:
-    thick, thin, shadow = (classes == code for code in list(CloudClass)[1:])
-    small = small_patches(thick | thin, smallest) | small_patches(shadow, smallest)
-    thick, thin, shadow = thick & ~small, thin & ~small, shadow & ~small
+    refined = _without_small(classes, smallest)
+    thick, thin, shadow = (refined == code for code in list(CloudClass)[1:])
     changes = (
         (near(shadow, radius) & ~thick & ~thin, CloudClass.CLOUD_SHADOW),
         (near(thin, radius) & ~thick, CloudClass.THIN_CLOUD),
         (near(thick, radius) & ~thin, CloudClass.THICK_CLOUD),
     )
-    refined = np.where(small, np.uint8(CloudClass.CLEAR), classes)
     for where, code in changes:
         refined[where] = code
     refined[classes == NO_DATA] = NO_DATA
     return refined
 
 
-def near(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    """Where a pixel of `mask` [H, W] is no farther than `radius` pixels, centre to centre."""
-    grown = mask.copy()
-    height, width = mask.shape
-    reach = int(radius)
-    if not reach or not mask.any():
+def _without_small(classes: Strip, smallest: int) -> Strip:
+    """Patches of less than `smallest` pixels overgrown, step by step, by what is around them.
+
+    Of several classes beside a pixel the first in their order overgrows it. What nothing has
+    reached after `smallest` steps, as where all patches are small, becomes clear.
+    """
+    clear, shadow = (classes == code for code in (CloudClass.CLEAR, CloudClass.CLOUD_SHADOW))
+    cloud = (classes == CloudClass.THICK_CLOUD) | (classes == CloudClass.THIN_CLOUD)
+    small = np.logical_or.reduce([small_patches(p, smallest) for p in (clear, cloud, shadow)])
+    # With an edge, so that each pixel has eight neighbours.
+    grown = np.pad(np.where(small, np.uint8(NO_DATA), classes), 1, constant_values=NO_DATA)
+    codes, width = grown.ravel(), grown.shape[1]
+    around = [dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    left = np.flatnonzero(np.pad(small, 1))
+    for _ in range(smallest):
+        least = np.min([codes[left + step] for step in around], axis=0)
+        codes[left] = least
+        if (least == NO_DATA).all():
+            break
+        left = left[least == NO_DATA]
+    codes[left] = CloudClass.CLEAR
+    return grown[1:-1, 1:-1].copy()
+
+
+def near(pixels: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Where one of `pixels` [H, W] is no farther than `radius` pixels, centre to centre."""
+    grown = pixels.copy()
+    height, width = pixels.shape
+    if radius < 1 or not pixels.any():
         return grown
+    reach = min(int(radius), width)
     # Of a row's running sum two values tell whether the pixels between them hold any.
-    sums = np.pad(np.cumsum(mask, axis=1, dtype=np.int32), ((0, 0), (reach + 1, 0)))
+    sums = np.pad(np.cumsum(pixels, axis=1, dtype=np.int32), ((0, 0), (reach + 1, 0)))
     sums = np.pad(sums, ((0, 0), (0, reach)), mode="edge")
-    for y in range(min(reach, height - 1) + 1):
-        x = int((radius**2 - y**2) ** 0.5)
+    for y in range(min(int(radius), height - 1) + 1):
+        x = min(int((radius**2 - y**2) ** 0.5), reach)
         right = sums[:, reach + 1 + x : reach + 1 + x + width]
         wide = right > sums[:, reach - x : reach - x + width]
         grown[y:] |= wide[: height - y]
@@ -127,16 +151,16 @@ def near(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
     return grown
 
 
-def small_patches(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
-    """The patches of `mask` [H, W], joined by sides or corners, of less than `smallest` pixels.
+def small_patches(pixels: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
+    """The patches of `pixels` [H, W], joined by sides or corners, of less than `smallest` pixels.
 
     Rows are taken as runs of pixels, and runs that touch take the lesser of their numbers until
     all of a patch have one.
     """
-    if smallest <= 1 or not mask.any():
-        return np.zeros_like(mask)
-    width = mask.shape[1] + 1  # A column that is never set parts the rows.
-    flat = np.pad(mask, ((0, 0), (0, 1))).ravel()
+    if smallest <= 1 or not pixels.any():
+        return np.zeros_like(pixels)
+    width = pixels.shape[1] + 1  # A column that is never set parts the rows.
+    flat = np.pad(pixels, ((0, 0), (0, 1))).ravel()
     edges = np.flatnonzero(np.diff(flat, prepend=False))
     starts, stops = edges[::2], edges[1::2]
     label = np.arange(len(starts))
