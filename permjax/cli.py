@@ -1,6 +1,7 @@
 """The command line: `permjax mask`, `permjax sensors`, and how commands tell of errors."""
 
 import functools
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,25 +14,50 @@ from rich.table import Column, Table
 from tyro.conf import Positional, arg
 
 from permjax.mask_options import MaskOptions
+from permjax.messages import complain, leave_terminal, say, warn
 from permjax.sensors import FAMILIES, SENSORS, select_sensors
 
 
 def report_errors(command: Callable[[], None]) -> Callable[[], None]:
-    """Turn errors of a command's input into one sentence on standard error and exit status 1."""
+    """Turn errors of a command's input into one sentence on standard error and exit status 1.
+
+    Stopped by a signal, the command exits with 128 + its number, as shells count.
+    """
 
     @functools.wraps(command)
     def run() -> None:
         try:
-            with _silent_gdal():
+            with _stopped_by_signals(), _silent_gdal():
                 command()
         except (ValueError, OSError, ArithmeticError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            complain(error)
             sys.exit(1)
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            sys.exit(130)  # as shells count an interrupt: 128 + SIGINT
+        except KeyboardInterrupt as stop:
+            say("stopped", sys.stderr)
+            # As shells count a signal.
+            sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
     return run
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """A polite kill and a closed terminal end a command as Ctrl-C does: what it began is undone."""
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # A second one does not disturb the undoing.
+        leave_terminal()
+        raise KeyboardInterrupt(number)
+
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    usual = (signal.SIG_DFL, signal.default_int_handler)  # `nohup`, say, has one ignored.
+    # Not all systems have all.
+    before = {n: signal.signal(n, stop) for n in numbers if n and signal.getsignal(n) in usual}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -70,7 +96,7 @@ def mask(options: Annotated[MaskOptions, arg(name="")]) -> None:
         failed = mask_all(work)
     if failed and options.output_dir is not None:
         names = ", ".join(map(str, failed))
-        print(f"error: {len(failed)} of {len(work.jobs)} scenes failed: {names}", file=sys.stderr)
+        complain(f"{len(failed)} of {len(work.jobs)} scenes failed: {names}")
     sys.exit(1 if failed else 0)
 
 
@@ -80,12 +106,14 @@ def _wrong_command() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         sys.exit(2)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    from permjax.program_cache import cache_fault  # noqa: PLC0415
+
+    warn(cache_fault(str(message)) or message)
 
 
 def sensors(name: Annotated[Positional[str | None], arg(metavar="NAME")] = None) -> None:

@@ -12,6 +12,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
@@ -108,7 +109,8 @@ class Masker:
         """The mask of an image in memory.
 
         Args:
-            image: [H, W, N], reflectance unitless, thermal bands in kelvin, NaN = no data.
+            image: [H, W, N], reflectance unitless, thermal bands in kelvin; no data is NaN, or
+                masked in a NumPy masked array.
             wavelength_nm: band centres [N] in nanometres.
             bandwidth_nm: full widths at half maximum [N] in nanometres.
             kind: "reflectance", "surface_reflectance" or "brightness_temperature", one for all
@@ -117,14 +119,14 @@ class Masker:
         Raises:
             ValueError: the image or the description of its bands is wrong.
         """
-        image = np.asarray(image, np.float32)
+        image = np.ma.filled(np.ma.asanyarray(image, np.float32), np.nan)
         if image.ndim != 3 or image.size == 0:
             raise ValueError(f"image must be [height, width, bands], not of shape {image.shape}")
         bands = describe_bands(wavelength_nm, bandwidth_nm, kind, image.shape[2])
         height, width = image.shape[:2]
         probabilities = np.empty((height, width, CLASS_COUNT), np.float32)
         classes = np.empty((height, width), np.uint8)
-        for part in self._parts(image.__getitem__, height, width, bands):
+        for part in self._parts("the image", image.__getitem__, height, width, bands):
             probabilities[part.window], classes[part.window] = part.probabilities, part.classes
         return CloudMask(probabilities, classes)
 
@@ -152,11 +154,12 @@ class Masker:
             style: "classes" (0 clear, 1 thick cloud, 2 thin cloud, 3 cloud shadow), "cloud"
                 (1 = cloud, 0 = none) or "valid" (1 = neither cloud nor shadow).
             dilate_m: grow clouds and shadows so far, in metres.
-            min_size_m: clouds and shadows smaller than a square with such sides become clear.
+            min_size_m: clouds, shadows and gaps smaller than a square with such sides become what
+                is around them.
             probabilities: also write `cloud_probabilities.tif` beside `cloud.tif`: a band a class
                 with whole percent, uint8, 255 = no data, as the model gives them.
             quicklook: also write `cloud_quicklook.png`, the scene with outlines of the mask.
-            show_progress: draw a progress bar on standard error.
+            show_progress: draw a progress bar, if standard error is a terminal.
 
         Raises:
             FileNotFoundError: the folder of `destination` is not there.
@@ -168,9 +171,13 @@ class Masker:
         with (
             opened as scene,
             # Whatever goes wrong, no window is being read any more when the scene closes.
-            closing(self._parts(scene.read, scene.height, scene.width, scene.bands)) as parts,
+            closing(
+                self._parts(scene.name, scene.read, scene.height, scene.width, scene.bands)
+            ) as parts,
             closing(_shown(parts, scene, show_progress)) as shown,
         ):
+            for note in scene.notes:
+                warnings.warn(f"{scene.name}: {note}", stacklevel=2)
             return write_scene_mask(
                 shown,
                 scene,
@@ -184,31 +191,43 @@ class Masker:
             )
 
     def _parts(
-        self, read: ReadWindow, height: int, width: int, bands: BandDescription
+        self, name: str, read: ReadWindow, height: int, width: int, bands: BandDescription
     ) -> Generator[Part, None, None]:
         """What the windows decide, row by row; at the end bands without any data are told of."""
         rows = spans(height, self._window_size, self.step)
         columns = spans(width, self._window_size, self.step)
         found = np.zeros(len(bands.kind), bool)
-        with closing(read_windows(read, rows, columns, len(bands.kind))) as windows:
+        with (
+            closing(read_windows(read, rows, columns, len(bands.kind))) as windows,
+            closing(self._started(name, windows, bands)) as started,
+        ):
             # The device computes one window while the one before is taken off it and written.
-            for due, _ in pairwise(chain[Any](self._started(windows, bands), [None])):
+            for due, _ in pairwise(chain[Any](started, [None])):
                 part = _decided(due)
                 found |= part.valid
                 yield part
-        _tell_blank(bands, found)
+        if blank := _blank(bands, found):
+            warnings.warn(f"{name}: {blank}", stacklevel=3)
 
     def _started(
-        self, windows: Iterator[tuple[Span, Span, NDArray[np.float32]]], bands: BandDescription
-    ) -> Iterator[_Started]:
+        self,
+        name: str,
+        windows: Iterator[tuple[Span, Span, NDArray[np.float32]]],
+        bands: BandDescription,
+    ) -> Generator[_Started, None, None]:
         """The windows, each with what the model is computing of it; refuses impossible values."""
-        doubt = None
-        for row, column, image in windows:
-            check_values(image, bands)
-            if doubt is None and (doubt := doubt_about(image, bands)):
-                warnings.warn(doubt, stacklevel=4)
-            blank = not (np.isfinite(image[::16, ::16]).any() or np.isfinite(image).any())
-            yield _Started(row, column, image, None if blank else self._compute(image, bands))
+        doubt, coming, before = None, None, None
+        try:
+            for row, column, image in windows:
+                check_values(image, bands)
+                if doubt is None and (doubt := doubt_about(image, bands)):
+                    warnings.warn(f"{name}: {doubt}", stacklevel=4)
+                blank = not (np.isfinite(image[::16, ::16]).any() or np.isfinite(image).any())
+                before, coming = coming, None if blank else self._compute(image, bands)
+                yield _Started(row, column, image, coming)
+        finally:
+            # Broken off, a process must not end while its device still computes.
+            jax.block_until_ready((before, coming))
 
 
 def _decided(started: _Started) -> Part:
@@ -230,18 +249,18 @@ def _nothing(h: int, w: int, N: int) -> Any:
 
 
 def _shown(parts: Iterator[Part], scene: Scene, show_progress: bool) -> Generator[Part, None, None]:
-    """The same parts, with a progress bar on standard error from the first to the last."""
-    console = Console(stderr=True, quiet=not show_progress)
-    with Progress(console=console) as progress:
+    """The same parts, with a progress bar from the first to the last if there is a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not (show_progress and console.is_terminal)) as progress:
         task = progress.add_task(f"masking {scene.name}", total=scene.height * scene.width)
         for part in parts:
             yield part
             progress.advance(task, part.classes.size)
 
 
-def _tell_blank(bands: BandDescription, found: NDArray[np.bool_]) -> None:
+def _blank(bands: BandDescription, found: NDArray[np.bool_]) -> str | None:
+    """What there is to tell of bands [N] in which no data were found."""
+    if not found.any():
+        return "holds no data at all"
     blank = [f"{wavelength:g} nm" for wavelength in bands.wavelength_nm[~found]]
-    if blank and found.any():
-        warnings.warn(f"bands without any data were left out: {', '.join(blank)}", stacklevel=4)
-    elif blank:
-        warnings.warn("the image holds no data at all", stacklevel=4)
+    return f"bands without any data were left out: {', '.join(blank)}" if blank else None

@@ -45,7 +45,7 @@ def new_files(destination: Path, scene: Scene, names: Sequence[str]) -> Iterator
 
     Raises:
         FileNotFoundError: the folder of `destination` is not there.
-        ValueError: one of them is a file of the scene itself, or a folder.
+        ValueError: one of them is a file of the scene itself, or a folder, or a mask is no .tif.
         OSError: nothing can be written there.
     """
     parent = destination.parent
@@ -57,6 +57,7 @@ def new_files(destination: Path, scene: Scene, names: Sequence[str]) -> Iterator
             raise ValueError(f"{path}: is a folder; name another file that the mask shall be")
         if path.resolve() in sources:
             raise ValueError(f"{path}: is the scene itself; choose another destination")
+    check_ending(destination)
     with _hidden_folder(destination) as folder:
         try:
             yield Path(folder)
@@ -84,6 +85,23 @@ def _hidden_folder(destination: Path) -> "TemporaryDirectory[str]":
             f"{destination.parent}: nothing can be written there: {error.strerror}; "
             "choose another folder for the mask"
         ) from None
+
+
+def check_ending(destination: Path) -> None:
+    """Refuses a mask that is not called a GeoTIFF, which it is.
+
+    Raises:
+        ValueError: the name ends otherwise.
+    """
+    if destination.suffix.lower() not in (".tif", ".tiff"):
+        raise ValueError(f"{destination}: a mask is a GeoTIFF: name a file that ends in .tif")
+
+
+def file_names(destination: Path, probabilities: bool, quicklook: bool) -> list[str]:
+    """The names of all files of a mask, its own first; they stand beside each other."""
+    others = [beside(destination, "probabilities", ".tif")] * probabilities
+    others += [beside(destination, "quicklook", ".png")] * quicklook
+    return [destination.name, *others]
 
 
 def beside(destination: Path, what: str, ending: str) -> str:

@@ -15,14 +15,18 @@ from permjax.rasters import Window
 LARGEST: Final = 1024
 """Pixels of the picture's longer side."""
 
+SMALLEST: Final = 800
+"""A smaller picture is enlarged by a whole factor, as far as this goes."""
+
 SEEN_NM: Final = (665.0, 560.0, 490.0)
 """Where a picture's red, green and blue are looked for."""
 
 OUTLINES: Final = {
-    # Of Okabe and Ito's palette those that show on white, on vegetation and on water.
+    # Of Okabe and Ito's palette two that show on white, on vegetation and on water, and a purple
+    # brighter than theirs, which hardly shows where it is needed: on what is dark.
     CloudClass.THICK_CLOUD: (213, 94, 0),
     CloudClass.THIN_CLOUD: (240, 228, 66),
-    CloudClass.CLOUD_SHADOW: (204, 121, 167),
+    CloudClass.CLOUD_SHADOW: (255, 90, 255),
 }
 """sRGB colour around each class: vermilion, yellow and purple."""
 
@@ -30,7 +34,8 @@ OUTLINES: Final = {
 class Quicklook:
     """A picture that parts of a scene and of its mask are added to, in any order.
 
-    Every k-th pixel is taken, with the least k that keeps within `LARGEST`.
+    Every k-th pixel is taken, with the least k that keeps within `LARGEST`; of a small scene each
+    is drawn as a square, as large as keeps within `SMALLEST`.
 
     Args:
         height: rows of the scene.
@@ -40,6 +45,7 @@ class Quicklook:
 
     def __init__(self, height: int, width: int, bands: BandDescription):
         self._every = -(-max(height, width) // LARGEST)
+        self._enlarged = max(1, SMALLEST // max(height, width))
         shape = (-(-height // self._every), -(-width // self._every))
         self._channels = picture_channels(bands)
         self._cold_is_bright = Kind.BRIGHTNESS_TEMPERATURE in bands.kind[self._channels]
@@ -65,11 +71,15 @@ class Quicklook:
         return (there[0], there[1]), (taken[0], taken[1])
 
     def drawn(self) -> NDArray[np.uint8]:
-        """The picture as sRGB [y, x, 3]."""
+        """The picture as sRGB [k y, k x, 3], enlarged k times if the scene is small."""
         values = -self._values if self._cold_is_bright else self._values
-        picture = np.broadcast_to(stretched(values), (*self._classes.shape, 3)).copy()
+        picture, classes = stretched(values), self._classes
+        # Before it is outlined: lines stay thin, and pixels inside them to be seen.
+        for axis in (0, 1):
+            picture, classes = (x.repeat(self._enlarged, axis) for x in (picture, classes))
+        picture = np.broadcast_to(picture, (*classes.shape, 3)).copy()
         for code, colour in OUTLINES.items():
-            picture[outline(self._classes == code)] = colour
+            picture[outline(classes == code)] = colour
         return picture
 
 
@@ -101,8 +111,8 @@ def stretched(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.where(finite, np.rint(255 * np.sqrt(share)), 0).astype(np.uint8)
 
 
-def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of `mask` [y, x] beside one that is not of it; the picture's edge is none."""
-    padded = np.pad(mask, 1, mode="edge")
+def outline(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those of `pixels` [y, x] beside one that is none of them; the picture's edge is no border."""
+    padded = np.pad(pixels, 1, mode="edge")
     inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inside
+    return pixels & ~inside

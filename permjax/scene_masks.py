@@ -15,7 +15,14 @@ from rasterio.io import DatasetWriter
 
 from permjax.bands import BandDescription, Kind
 from permjax.classes import NO_DATA, CloudClass
-from permjax.mask_files import beside, mask_file, new_files, probabilities_file, write_picture
+from permjax.mask_files import (
+    beside,
+    file_names,
+    mask_file,
+    new_files,
+    probabilities_file,
+    write_picture,
+)
 from permjax.quicklook import Quicklook
 from permjax.rasters import Scene
 from permjax.styles import Strip, Style, recode, refine
@@ -67,7 +74,7 @@ def write_scene_mask(
     start = time.perf_counter()
     percent_name = beside(destination, "probabilities", ".tif")
     picture_name = beside(destination, "quicklook", ".png")
-    names = [destination.name, *[percent_name] * probabilities, *[picture_name] * quicklook]
+    names = file_names(destination, probabilities, quicklook)
     picture = Quicklook(scene.height, scene.width, scene.bands)
     used, counts, row = np.zeros(len(scene.bands.kind), bool), np.zeros(NO_DATA + 1, np.int64), 0
     with new_files(destination, scene, names) as folder, ExitStack() as files:
@@ -78,7 +85,7 @@ def write_scene_mask(
             parts = _with_percent(parts, percent)
         if quicklook:
             parts = _with_picture(parts, picture)
-        strips = _strips(parts, scene.width, used)
+        strips = _strips(_with_bands(parts, used), scene.width)
         for classes in refine(strips, dilate_m, min_size_m, scene.gsd_m):
             window = (slice(row, row + len(classes)), slice(0, scene.width))
             file.write(recode(classes, style), 1, window=window)
@@ -108,11 +115,17 @@ def _with_picture(parts: Iterable[Part], picture: Quicklook) -> Iterator[Part]:
         yield part
 
 
-def _strips(parts: Iterable[Part], width: int, used: NDArray[np.bool_]) -> Iterator[Strip]:
-    """The classes [h, W] of rows of parts; bands [N] with data are marked in `used`."""
-    strip = np.empty((0, width), np.uint8)
+def _with_bands(parts: Iterable[Part], used: NDArray[np.bool_]) -> Iterator[Part]:
+    """The same parts, their bands that hold data marked in `used` [N]."""
     for part in parts:
         used |= part.valid
+        yield part
+
+
+def _strips(parts: Iterable[Part], width: int) -> Iterator[Strip]:
+    """The classes [h, W] of rows of parts."""
+    strip = np.empty((0, width), np.uint8)
+    for part in parts:
         columns = part.window[1]
         if columns.start == 0:
             strip = np.empty((len(part.classes), width), np.uint8)

@@ -14,12 +14,12 @@ import pytest
 import rasterio
 from affine import Affine
 from fake_safe import write_safe
-from fake_scenes import BANDS, FakeBand, landsat_folder, tagged_geotiff, write_geotiff
+from fake_scenes import BANDS, landsat_folder, tagged_geotiff, write_geotiff
 from rasterio.crs import CRS
 
 from permjax.bands import Kind
-from permjax.mask_command import parse_bands, plan
-from permjax.sensors import SENSORS
+from permjax.mask_jobs import plan
+from permjax.mask_options import MaskOptions, parse_bands
 
 ROOT = Path(__file__).parent.parent
 GRID = (Affine(30, 0, 500_000, 0, -30, 1_400_000), CRS.from_epsg(32616))
@@ -92,17 +92,73 @@ def test_a_scene_is_never_taken_for_the_mask_to_write(run, scene, tmp_path):
     assert other.read_bytes() == scene.read_bytes()
 
 
+@pytest.mark.parametrize("taken", ["scene_cloud.tif", "scene_cloud_quicklook.png"])
+@pytest.mark.parametrize("skip", [(), ("--skip_existing",)])
+def test_what_is_no_mask_is_never_written_over(run, scene, tmp_path, taken, skip):
+    """Be it a scene or a note of the user's, and in the place of a picture too."""
+    (tmp_path / taken).write_text("a note of the user's")
+    for words in (
+        (scene, tmp_path / taken, f"--output_dir={tmp_path}"),
+        (scene, tmp_path / "scene_cloud.tif"),
+    ):
+        status, out, err = run("mask", *words, "--quicklook", *skip)
+        assert (status, out) == (2, "")
+        assert f"{tmp_path / taken}: is there, is no cloud mask, and is not overwritten" in err
+    assert {path.name for path in tmp_path.iterdir()} == {"scene.tif", taken}
+    assert (tmp_path / taken).read_text() == "a note of the user's"
+
+
+def test_warnings_name_the_scene(run, scene, tmp_path):
+    """In one form, so that of many it can be told which."""
+    with rasterio.open(scene, "r+") as file:
+        file.update_tags(level="L2A")
+    words = ("--bands=490:65,665:30,10900:600:brightness_temperature", f"--output_dir={tmp_path}")
+    status, _, err = run("mask", scene, *words)
+    assert status == 0
+    assert "warning: scene: " in err
+    assert err.count("warning: ") == err.count("warning: scene: ")
+    assert "note: " not in err
+
+
+def test_scenes_are_masked_though_nobody_reads_what_is_told(scene, tmp_path):
+    """As with `permjax mask ... | head -c 0`, and with nobody at standard error either."""
+    scenes = [shutil.copy(scene, tmp_path / f"{name}.tif") for name in "ab"]
+    code = "from permjax.cli import main; main()"
+    words = [sys.executable, "-c", code, "mask", *scenes, f"--output_dir={tmp_path / 'masks'}"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(words, stdout=writer, stderr=writer, check=False, cwd=ROOT, timeout=300)
+    os.close(writer)
+    assert done.returncode == 0
+    assert {path.name for path in (tmp_path / "masks").iterdir()} == {
+        *("a_cloud.tif", "b_cloud.tif"),
+    }
+
+
 def test_two_scenes_of_one_name_are_refused(tmp_path):
+    paths = (tmp_path / "a" / "x.tif", tmp_path / "b" / "x.jp2")
     with pytest.raises(ValueError, match="would both be masked into"):
-        plan((tmp_path / "a" / "x.tif", tmp_path / "b" / "x.jp2"), tmp_path, False)
+        plan(MaskOptions(paths, output_dir=tmp_path))
 
 
-def test_names_of_masks(tmp_path):
-    names = ("S2B.SAFE", "S2A.SAFE.zip", "LC09_T1.tar", "LC08_T1.tar.gz", "folder/", "a.b.tif")
-    jobs = plan(tuple(map(Path, names)), tmp_path, False)
-    assert [job.cloud_mask.name.removesuffix("_cloud.tif") for job in jobs] == [
-        *("S2B", "S2A", "LC09_T1", "LC08_T1", "folder", "a.b"),
-    ]
+@pytest.mark.parametrize(
+    ("scene", "name"),
+    [
+        ("S2B.SAFE", "S2B"),
+        ("S2A.SAFE.zip", "S2A"),
+        ("LC09_T1.tar", "LC09_T1"),
+        ("LC08_T1.tar.gz", "LC08_T1"),
+        ("folder/", "folder"),
+        ("a.b.tif", "a.b"),
+        ("S2B_MSIL1C.SAFE/MTD_MSIL1C.xml", "S2B_MSIL1C"),
+        ("S2A_2015.SAFE/S2A_OPER_MTD_SAFL1C_PDMC_2015.xml", "S2A_2015"),
+        ("LC08_T1/LC08_T1_MTL.txt", "LC08_T1"),
+    ],
+)
+def test_names_of_masks(scene, name, tmp_path):
+    """A product that is given by its metadata is called as its folder is."""
+    (job,) = plan(MaskOptions((Path(scene),), output_dir=tmp_path))
+    assert job.cloud_mask == tmp_path / f"{name}_cloud.tif"
 
 
 def test_bands_on_the_command_line():
@@ -129,6 +185,21 @@ def test_bands_on_the_command_line():
         (("mask", "a.tif", "mask.tif", "--bands=665:30:warmth"), 2, "unknown kind 'warmth'"),
         (("mask", "a.tif", "mask.tif", "--style=pretty"), 2, "style"),
         (("mask", "a.tif", "mask.tif", "--scale=x"), 2, "scale"),
+        (("mask", "a.tif", "mask.tif", "--scale=0"), 2, "--scale=0: must be a number above 0"),
+        (("mask", "a.tif", "mask.tif", "--scale=inf"), 2, "--scale=inf"),
+        (("mask", "a.tif", "mask.tif", "--offset=-0.1"), 2, "without --scale"),
+        (("mask", "a.tif", "mask.tif", "--scale=1", "--offset=nan"), 2, "--offset=nan"),
+        (("mask", "a.tif", "mask.tif", "--gsd=-5"), 2, "--gsd=-5"),
+        (("mask", "a.tif", "mask.tif", "--gsd=nan"), 2, "--gsd=nan"),
+        (("mask", "a.tif", "mask.tif", "--dilate=-1"), 2, "--dilate=-1: must be a length"),
+        (("mask", "a.tif", "mask.tif", "--min_size=nan"), 2, "--min_size=nan"),
+        (("mask", "a.tif", "mask.tif", "--sensor=landsat"), 2, "is a family: name one of landsat"),
+        (
+            ("mask", "a.tif", "mask.tif", "--sensor=planetscope-superdove", "--bands=665:30"),
+            *(2, "--sensor and --bands both describe"),
+        ),
+        (("mask", "a.tif", "mask.png"), 2, "mask.png: a mask is a GeoTIFF"),
+        (("mask", "a.SAFE", "b.SAFE"), 2, "b.SAFE: a mask is a GeoTIFF"),
         (("musk",), 2, "mask"),
     ],
 )
@@ -178,11 +249,7 @@ def test_command_lines_of_the_readme(command, run, tmp_path, monkeypatch, scene,
     shutil.move(write_safe(tmp_path), "S2B_MSIL1C_20240601.SAFE")
     shutil.move(landsat_folder(tmp_path), "LC09_L1TP_017051_20240601")
     write_geotiff(Path("drone.tif"), np.concatenate([dn[:2], dn[:2]]), GRID)
-    superdove = [
-        FakeBand(band.name, band.wavelength_nm, band.bandwidth_nm)
-        for band in SENSORS["planetscope_superdove"].bands
-    ]
-    tagged_geotiff(Path("planet.tif"), np.repeat(dn[:1], len(superdove), axis=0), superdove)
+    write_geotiff(Path("planet.tif"), np.repeat(dn[:1], 8, axis=0), GRID)
     Path("scenes").mkdir()
     shutil.move(scene, "scenes")
     words = [w for word in shlex.split(command) for w in (glob.glob(word) or [word])]

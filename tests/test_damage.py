@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -150,19 +151,61 @@ Scene.read = slowly
 """
 
 
-def test_ctrl_c_ends_a_run_and_not_one_scene_alone(scene, out):
-    """It comes while the first of two scenes is being read."""
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_stopped_run_ends_all_scenes_and_leaves_nothing(scene, out, name):
+    """Ctrl-C, a polite kill, a closed terminal; twice, and while the first scene is being read."""
+    number = getattr(signal, name, None)
+    if number is None:
+        pytest.skip(f"this system has no {name}")
     also = shutil.copy(scene, scene.with_name("also.tif"))
     process = start(SLOW, "mask", scene, also, f"--output_dir={out}")
     assert process.stdout
     assert process.stdout.readline() == "reading\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    time.sleep(0.5)
+    process.send_signal(number)
     rest, err = process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert rest == ""
     assert err.endswith("stopped\n")
     assert "Traceback" not in err
     assert not list(out.iterdir())
+
+
+def test_a_closed_terminal_ends_a_run_that_draws_its_bar_there(scene, out):
+    """It is the hangup that ends it, for all scenes, not that nothing can be drawn any more."""
+    pty = pytest.importorskip("pty", reason="only POSIX has pseudo-terminals")
+    also = shutil.copy(scene, scene.with_name("also.tif"))
+    ours = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    code = f"{ours}{SLOW}\nfrom permjax.cli import main; main()"
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "mask", str(scene), str(also), f"--output_dir={out}"],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), inside),
+        start_new_session=True,
+        cwd=ROOT,
+    )
+    os.close(inside)
+    shown = b""
+    while b"reading" not in shown:
+        shown += os.read(terminal, 1_000)
+    os.close(terminal)
+    assert process.wait(timeout=300) == 128 + signal.SIGHUP
+    assert not list(out.iterdir())
+
+
+def test_a_run_outlives_its_terminal_if_told_to(scene, out):
+    """As `nohup` does it."""
+    ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    if not hasattr(signal, "SIGHUP"):
+        pytest.skip("this system has no SIGHUP")
+    process = start(ignored + SLOW, "mask", scene, out / "mask.tif")
+    assert process.stdout
+    assert process.stdout.readline() == "reading\n"
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert [path.name for path in out.iterdir()] == ["mask.tif"]
 
 
 def test_a_full_disk_is_told_of(scene, out):

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"bands", "classes", "pairs"},
+    {"bands", "classes", "pairs", "messages", "program_cache"},
     {
         "sensors",
         "layers",
@@ -23,7 +23,7 @@ LEVELS = [
     {"mask_options", "models", "losses", "metrics", "augmentation", "rasters"},
     {"config", "logs", "mtl", "mask_files", "windows", "quicklook"},
     {"landsat", "sentinel2", "raster_files"},
-    {"data", "checkpoints", "scenes", "scene_masks"},
+    {"data", "checkpoints", "scenes", "scene_masks", "mask_jobs"},
     {"training", "evaluation", "inference"},
     {"report", "weights"},
     {"xarrays", "mask_command"},

@@ -7,7 +7,7 @@ from fake_models import BANDS, DESCRIBED, brightness, classes_by_hand, cloud_mas
 from flax import nnx
 
 from permjax.bands import BandDescription
-from permjax.classes import CLASS_COUNT
+from permjax.classes import CLASS_COUNT, NO_DATA
 from permjax.inference import Masker
 
 
@@ -72,6 +72,64 @@ def test_red_and_blue_in_each_others_place_are_doubted():
     bands = {"wavelength_nm": [490, 665], "bandwidth_nm": [65, 31]}
     masker = Masker(brightness)
     masker.predict(image, **bands)
-    with pytest.warns(UserWarning, match="are red and blue swapped"):
+    with pytest.warns(UserWarning, match="the image: .*are red and blue swapped"):
         masker.predict(image[..., ::-1], **bands)
     masker.predict(image[..., ::-1], **bands, kind="surface_reflectance")
+
+
+def test_masked_pixels_hold_no_data(image):
+    hidden = np.zeros(image.shape, bool)
+    hidden[5:9, 3:20] = True
+    hidden[20:30, 10, 1] = True
+    expected = Masker(brightness).predict(np.where(hidden, np.nan, image), **BANDS)
+    mask = Masker(brightness).predict(np.ma.masked_array(image, hidden), **BANDS)
+    np.testing.assert_array_equal(mask.classes, expected.classes)
+    assert (mask.classes[5:9, 3:20] == NO_DATA).all()
+    assert (mask.classes[20:30, 10] != NO_DATA).all()
+    diagonal = np.eye(4, dtype=bool)[..., None].repeat(2, -1)
+    whole = np.ma.masked_array(np.ones((4, 4, 2), np.uint8), diagonal)
+    assert (np.diag(Masker(brightness).predict(whole, **BANDS).classes) == NO_DATA).all()
+
+
+@pytest.mark.parametrize("level", [0.1, 0.4, 0.6, 0.8, 1.1])
+def test_a_class_is_of_what_a_pixel_reflects_not_of_what_is_around(level):
+    """No part of an image is stretched by itself: cloud from edge to edge stays cloud."""
+    image = np.full((40, 40, 2), level, np.float32)
+    alone = Masker(brightness).predict(image, **BANDS).classes
+    np.testing.assert_array_equal(alone, classes_by_hand(image))
+    beside = np.concatenate([image, np.full((40, 40, 2), 0.02, np.float32)], axis=1)
+    among = Masker(brightness).predict(beside, **BANDS).classes
+    np.testing.assert_array_equal(among[:, :40], alone)
+
+
+def test_a_run_that_breaks_off_waits_for_the_device(image):
+    """A process that ends while its device computes may crash."""
+    waited = []
+
+    class Computed:
+        def __init__(self, array):
+            self.array = array
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+        def block_until_ready(self):
+            waited.append(self)
+            return self
+
+    def compute(window, bands):
+        if np.isnan(window).any():
+            raise RuntimeError("broken off")
+        h, w, N = window.shape
+        return (
+            Computed(np.ones((h, w, CLASS_COUNT), np.float32)),
+            Computed(np.zeros((h, w), np.uint8)),
+            Computed(np.ones(N, bool)),
+        )
+
+    image[-1] = np.nan
+    masker = Masker(brightness, window_size=16)
+    masker._compute = compute
+    with pytest.raises(RuntimeError, match="broken off"):
+        masker.predict(image, **BANDS)
+    assert len(waited) == 2 * 3

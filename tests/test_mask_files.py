@@ -67,6 +67,33 @@ def test_a_large_mask_is_cloud_optimised_with_overviews_of_its_codes(tmp_path):
         assert file.tags()["classes"] == "0 cloud or cloud shadow, 1 clear, 255 no data"
 
 
+def test_overviews_hold_the_commonest_code(tmp_path):
+    """Not the code of one pixel of four, wherever among them it lies; nor a mean of codes."""
+    path = tagged_geotiff(tmp_path / "image.tif", np.ones((3, 1100, 700), np.uint16))
+    codes = np.full((1100, 700), 3, np.uint8)
+    for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        codes[550 * y : 550 * y + 550, 350 * x : 350 * x + 350][y::2, x::2] = 1
+    with (
+        open_scene(path) as scene,
+        new_files(tmp_path / "mask.tif", scene, ("mask.tif",)) as folder,
+        mask_file(folder / "mask.tif", scene, "classes", "w") as file,
+    ):
+        file.write(codes, 1)
+    with open_raster(tmp_path / "mask.tif") as file:
+        assert (file.read(1, out_shape=(550, 350)) == 3).all()
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.raw", "mask", "other.SAFE"])
+def test_a_mask_is_called_a_geotiff(tmp_path, image, name):
+    with (
+        open_scene(image) as scene,
+        pytest.raises(ValueError, match=r"a mask is a GeoTIFF: name a file that ends in \.tif"),
+        new_files(tmp_path / name, scene, (name,)),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["image.tif"]
+
+
 def test_a_mask_needs_a_folder(tmp_path, image):
     with open_scene(image) as scene:
         for destination, error in (

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from permjax.bands import describe_bands
 from permjax.classes import CloudClass
-from permjax.quicklook import LARGEST, OUTLINES, Quicklook, outline, picture_channels, stretched
+from permjax.quicklook import (
+    LARGEST,
+    OUTLINES,
+    SMALLEST,
+    Quicklook,
+    outline,
+    picture_channels,
+    stretched,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +61,34 @@ def test_the_picture_shows_the_image_and_outlines():
     look.add_image(window, image)
     look.add_classes(window, classes)
     picture = look.drawn()
+    k = SMALLEST // 30
+    assert picture.shape == (20 * k, 30 * k, 3)
     vermilion = (picture == OUTLINES[CloudClass.THICK_CLOUD]).all(-1)
-    np.testing.assert_array_equal(vermilion, outline(classes == CloudClass.THICK_CLOUD))
-    assert vermilion.sum() == 2 * 7 + 2 * 6
+    large = classes.repeat(k, 0).repeat(k, 1)
+    np.testing.assert_array_equal(vermilion, outline(large == CloudClass.THICK_CLOUD))
+    assert vermilion.sum() == 2 * 7 * k + 2 * 8 * k - 4
     red, green, blue = picture[0, 0].astype(int)
     assert red > green > blue
-    assert (picture[:, 25:] == 0).all()
+    assert (picture[:, 25 * k :] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "drawn"),
+    [(1, 1, 800), (7, 399, 798), (401, 9, 401), (1024, 9, 1024)],
+)
+def test_a_small_scene_is_enlarged_by_a_whole_factor(height, width, drawn):
+    picture = Quicklook(height, width, describe_bands([665], [30])).drawn()
+    assert max(picture.shape) == drawn
+    assert picture.shape[0] * width == picture.shape[1] * height
+
+
+def test_outlines_show_on_what_they_surround():
+    """Shadow is dark, and its outline far brighter (relative luminance, ITU-R BT.709)."""
+    luminance = {
+        code: np.dot((np.array(colour) / 255) ** 2.2, (0.2126, 0.7152, 0.0722))
+        for code, colour in OUTLINES.items()
+    }
+    assert luminance[CloudClass.CLOUD_SHADOW] > 0.35
 
 
 def test_an_image_without_data_or_contrast_is_drawn():

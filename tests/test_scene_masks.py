@@ -1,6 +1,7 @@
 """Masks of scenes, and what can be written beside them."""
 
 import time
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,14 +9,21 @@ import rasterio
 from affine import Affine
 from fake_models import brightness, classes_by_hand
 from fake_scenes import landsat_folder, tagged_geotiff
+from rasterio._env import get_gdal_config
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
 
 from permjax.classes import COLOURS, NO_DATA, CloudClass
 from permjax.inference import Masker
 from permjax.mask_files import is_ours
+from permjax.rasters import CACHE_BYTES, Scene, read_dn
 from permjax.scenes import open_scene
 from permjax.styles import recode, refine
+
+
+def as_one(scene: Scene, kind: type[Scene]) -> Scene:
+    """The same scene, read by another class."""
+    return kind(**{part.name: getattr(scene, part.name) for part in fields(scene) if part.init})
 
 
 @pytest.fixture
@@ -89,7 +97,7 @@ def test_an_interrupted_run_leaves_no_file_and_an_old_mask_as_it_was(tmp_path, g
                     raise error
                 return super().read(window)
 
-        failing = Interrupted(**{name: getattr(scene, name) for name in scene.__dataclass_fields__})
+        failing = as_one(scene, Interrupted)
         with pytest.raises(type(error)):
             masker.mask_scene(
                 failing, destination, probabilities=True, quicklook=True, show_progress=False
@@ -133,7 +141,7 @@ def test_all_that_a_mask_can_come_with(tmp_path, geotiff):
     assert (percent[:, hole] == NO_DATA).all()
     np.testing.assert_allclose(percent[:, ~hole].sum(0), 100, atol=2)
     with pytest.warns(NotGeoreferencedWarning), rasterio.open(destination.with_name(names[2])) as f:
-        assert f.shape == (70, 45)
+        assert f.shape == (11 * 70, 11 * 45)
 
 
 def test_each_pixel_of_a_scene_is_read_once(tmp_path, geotiff):
@@ -145,7 +153,7 @@ def test_each_pixel_of_a_scene_is_read_once(tmp_path, geotiff):
                 reads[window] += 1
                 return super().read(window)
 
-        counted = Counted(**{name: getattr(scene, name) for name in scene.__dataclass_fields__})
+        counted = as_one(scene, Counted)
         Masker(brightness, window_size=16).mask_scene(
             counted, tmp_path / "mask.tif", show_progress=False
         )
@@ -175,7 +183,7 @@ def test_no_window_is_read_any_more_when_masking_fails(tmp_path, geotiff):
                 reading.pop()
                 return image
 
-        slow = Slow(**{name: getattr(scene, name) for name in scene.__dataclass_fields__})
+        slow = as_one(scene, Slow)
         masker = Masker(brightness, window_size=16)
         with pytest.raises(ValueError, match="scale its digital numbers"):
             masker.mask_scene(slow, tmp_path / "mask.tif", show_progress=False)
@@ -193,3 +201,44 @@ def test_probabilities_say_who_wrote_them_and_with_what(tmp_path, geotiff):
     with rasterio.open(tmp_path / "mask_probabilities.tif") as file:
         assert file.tags()["weights"] == "by hand"
         assert file.tags()["software"].startswith("permjax ")
+
+
+def test_tags_name_the_bands_that_hold_data(tmp_path, geotiff):
+    """What holds none anywhere is left out, and told of with the scene's name."""
+    with open_scene(geotiff[0]) as scene:
+
+        class Cold(type(scene)):
+            def read(self, window):
+                image = super().read(window)
+                image[..., 2] = np.nan
+                return image
+
+        cold = as_one(scene, Cold)
+        told = "scene: bands without any data were left out: 10895 nm"
+        with pytest.warns(UserWarning, match=told):
+            Masker(brightness).mask_scene(cold, tmp_path / "mask.tif", show_progress=False)
+    with rasterio.open(tmp_path / "mask.tif") as file:
+        assert file.tags()["bands_nm"] == "665:31:reflectance,833:106:reflectance"
+
+
+def test_what_a_user_should_know_is_warned_of_with_the_scenes_name(tmp_path, geotiff):
+    with open_scene(geotiff[0]) as scene:
+        noted = replace(scene, notes=("its bands were renamed", "it is old"))
+        with pytest.warns(UserWarning, match=r"^scene: ") as told:
+            Masker(brightness).mask_scene(noted, tmp_path / "mask.tif", show_progress=False)
+    assert [str(w.message) for w in told] == ["scene: its bands were renamed", "scene: it is old"]
+
+
+def test_decoded_blocks_are_held_within_bounds_whatever_the_scene(tmp_path, geotiff, monkeypatch):
+    """GDAL's cache, while any number is read: a part of the 1.5 GB that a large product takes."""
+    monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
+    bounds = []
+
+    def watched(*args):
+        bounds.append(get_gdal_config("GDAL_CACHEMAX"))
+        return read_dn(*args)
+
+    monkeypatch.setattr("permjax.rasters.read_dn", watched)
+    Masker(brightness).mask_scene(geotiff[0], tmp_path / "mask.tif", show_progress=False)
+    assert bounds
+    assert set(bounds) == {CACHE_BYTES}
