@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from tyro.conf import Positional, arg
 
 from permjax.mask_options import MaskOptions
-from permjax.messages import complain, leave_terminal, say, warn
+from permjax.messages import complain, say, warn
 from permjax.sensors import FAMILIES, SENSORS, select_sensors
 
 
@@ -46,7 +46,6 @@ def _stopped_by_signals() -> Iterator[None]:
 
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_IGN)  # A second one does not disturb the undoing.
-        leave_terminal()
         raise KeyboardInterrupt(number)
 
     numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
@@ -57,7 +56,8 @@ def _stopped_by_signals() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is stop:  # What has come stays ignored to the end.
+                signal.signal(number, handler)
 
 
 @contextmanager

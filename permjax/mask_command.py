@@ -105,6 +105,8 @@ def mask_all(work: Work) -> list[Path]:
                 masker = work.load_masker(device)
                 summary = work.mask_scene(masker, scene, job.cloud_mask, show_progress=alone)
         except _FAULTS as error:
+            if stop := _stop_behind(error):
+                raise stop from None
             complain(error, job.scene)
             return False
         say(
@@ -142,6 +144,14 @@ def _on_devices(
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _stop_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that an error came of: one of a lock or a terminal, while that was undone."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__context__
+    return cause
 
 
 def _load(workdir: Path | None, device: Any) -> Masker:

@@ -14,22 +14,9 @@ def say(line: str, stream: TextIO) -> None:
     try:
         print(line, file=stream, flush=True)
     except OSError:
-        _to_nowhere(stream)
-
-
-def leave_terminal() -> None:
-    """Has what is still written to a terminal that was closed go nowhere, and not fail there."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            os.write(stream.fileno(), b"")
-        except OSError:
-            _to_nowhere(stream)
-
-
-def _to_nowhere(stream: TextIO) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def tell(sentence: object) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -123,6 +124,22 @@ def test_a_stopped_run_leaves_nothing(run, scene, out, monkeypatch):
     status, _, err = run("mask", scene, out / "mask.tif", "--probabilities", "--quicklook")
     assert status == 130
     assert err.endswith("stopped")
+    assert not list(out.iterdir())
+
+
+def test_a_stop_is_not_taken_for_a_scene_that_failed(run, scene, out, monkeypatch):
+    """Interrupts can break open a lock, and what is heard of is that it is not locked."""
+
+    def stopped(*_):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            Lock().release()
+
+    monkeypatch.setattr(Scene, "read", stopped)
+    also = shutil.copy(scene, scene.with_name("also.tif"))
+    status, rest, err = run("mask", scene, also, f"--output_dir={out}")
+    assert (status, rest, err) == (130, "", "stopped")
     assert not list(out.iterdir())
 
 
