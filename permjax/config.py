@@ -34,6 +34,8 @@ class TrainConfig:
         sensors: sensors and families to train on, as listed by `permjax sensors`, or TOML files
             that describe a sensor.
         workdir: directory of the run: settings, checkpoints, logs, tables, pictures.
+        init: weights to start from instead of random ones: `pretrained`, those that come with
+            permjax, or the work directory of a run; they settle the size of the model.
         data: simulated scenes, real ones prepared with `python -m data_prep.build`, or all.
         data_dir: where prepared records lie; `<workdir>/data` if not given.
         simulated_scenes: simulated scenes of each sensor to train on.
@@ -55,6 +57,7 @@ class TrainConfig:
 
     sensors: CommaList = ("landsat", "sentinel")
     workdir: Path = Path("runs/default")
+    init: str | None = None
     data: Literal["simulated", "real", "all"] = "simulated"
     data_dir: Path | None = None
     simulated_scenes: int = 200

@@ -107,7 +107,8 @@ def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.
     sources, weights = [], []
     for i, dataset in enumerate(datasets):
         if len(records := dataset.records("train")):
-            sources.append(grain.MapDataset.source(records).seed(config.seed + i).shuffle().repeat())
+            source = grain.MapDataset.source(records).seed(config.seed + i)
+            sources.append(source.shuffle().repeat())
             simulated = dataset.builder == "simulated"
             weights.append((simulated, 1.0 if simulated else math.sqrt(len(records))))
     if not sources:

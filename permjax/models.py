@@ -132,7 +132,7 @@ class CloudMasker(nnx.Module):
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         dtype = jnp.bfloat16 if config.bfloat16 else jnp.float32
         widths = config.features
-        self.step = 2 ** len(widths)
+        self.config, self.step = config, 2 ** len(widths)
         self.encoder = DescriptorEncoder(config.descriptor_size, rngs=rngs)
         self.stem = PairwiseBandConv(
             widths[0], config.descriptor_size, strides=2, dtype=dtype, rngs=rngs
