@@ -22,9 +22,9 @@ from rich.table import Table
 from permjax.config import TrainConfig, load_config
 from permjax.data import Batch, Dataset, find_datasets, training_batches
 from permjax.evaluation import predictor
+from permjax.memory import keep_freed_memory
 from permjax.models import CloudMasker
 from permjax.sensors import select_sensors
-from permjax.memory import keep_freed_memory
 from permjax.training import initial_model, make_mesh, start
 
 REPEATS = 7
