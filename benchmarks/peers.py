@@ -53,6 +53,7 @@ PEERS = (
         """
 import permjax
 bands = permjax.SENSORS["sentinel2a_msi"].describe()
+permjax.keep_freed_memory()  # As the README says for many images in one process.
 masker = permjax.load_pretrained()
 def mask():
     masker.predict(image, wavelength_nm=bands.wavelength_nm, bandwidth_nm=bands.bandwidth_nm)

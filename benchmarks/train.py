@@ -22,9 +22,10 @@ from rich.table import Table
 from permjax.config import TrainConfig, load_config
 from permjax.data import Batch, Dataset, find_datasets, training_batches
 from permjax.evaluation import predictor
+from permjax.memory import keep_freed_memory
 from permjax.models import CloudMasker
 from permjax.sensors import select_sensors
-from permjax.training import keep_freed_memory, make_mesh, start
+from permjax.training import initial_model, make_mesh, start
 
 REPEATS = 7
 
@@ -49,7 +50,7 @@ def main() -> None:
 
 def step_rate(config: TrainConfig, batch: Batch) -> float:
     """Patches a second of the training step."""
-    step, state = start(config, make_mesh(config.batch_size))
+    step, state = start(initial_model(config), config, make_mesh(config.batch_size))
 
     def run() -> None:
         nonlocal state

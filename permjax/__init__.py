@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from permjax.classes import CloudClass
     from permjax.inference import CloudMask, Masker
     from permjax.layers import PairwiseBandConv
+    from permjax.memory import keep_freed_memory
     from permjax.models import CloudMasker, ModelConfig
     from permjax.rasters import Scene
     from permjax.scenes import open_scene
@@ -32,6 +33,7 @@ __all__ = [
     "Scene",
     "Sensor",
     "describe_bands",
+    "keep_freed_memory",
     "load_pretrained",
     "mask_dataset",
     "open_scene",
@@ -42,6 +44,7 @@ _NAMES_OF: Final = {
     "classes": ("CloudClass",),
     "inference": ("CloudMask", "Masker"),
     "layers": ("PairwiseBandConv",),
+    "memory": ("keep_freed_memory",),
     "models": ("CloudMasker", "ModelConfig"),
     "rasters": ("Scene",),
     "scenes": ("open_scene",),

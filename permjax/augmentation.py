@@ -26,6 +26,23 @@ def random_crop(
     return image[window], label[window]
 
 
+def halve(image: Image, label: Label) -> tuple[Image, Label]:
+    """Image and label as a sensor of half the resolution would give them.
+
+    A pixel is the mean of four, without data if one of them is; it may be what any of them may
+    be, and is unlabelled if one of them is.
+
+    Args:
+        image: float32 `[2 H, 2 W, N]`.
+        label: uint8 bits `[2 H, 2 W]`.
+    """
+    height, width = (length // 2 for length in label.shape)
+    fours = label.reshape(height, 2, width, 2)
+    image = image.reshape(height, 2, width, 2, -1).mean((1, 3))
+    known = (fours != UNLABELLED).all((1, 3))
+    return image, np.where(known, np.bitwise_or.reduce(fours, (1, 3)), UNLABELLED).astype(np.uint8)
+
+
 def random_turn(image: Image, label: Label, rng: np.random.Generator) -> tuple[Image, Label]:
     """One of the eight turns and reflections of a square, for image and label alike."""
     turns, flip = int(rng.integers(4)), rng.integers(2)

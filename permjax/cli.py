@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from tyro.conf import Positional, arg
 
 from permjax.mask_options import MaskOptions
+from permjax.memory import share_heap
 from permjax.messages import complain, say, warn
 from permjax.sensors import FAMILIES, SENSORS, select_sensors
 
@@ -88,6 +89,7 @@ def mask(options: Annotated[MaskOptions, arg(name="")]) -> None:
     # `permjax sensors` does not wait for JAX.
     from permjax.mask_command import mask_all, prepare  # noqa: PLC0415
 
+    share_heap()
     with _wrong_command():
         work = prepare(options)
     with warnings.catch_warnings():

@@ -16,6 +16,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from permjax.bands import BandDescription, Kind
 from permjax.classes import NO_DATA
+from permjax.plausibility import LEAST_REFLECTANCE
 
 Model = Callable[[Any, BandDescription, Any], Any]
 
@@ -30,9 +31,9 @@ def compile_model(model: Model) -> Callable[[Any, BandDescription], Any]:
     @jax.jit
     def compute(state: Any, image: jax.Array, bands: BandDescription) -> Any:
         masker = model if graph is None else nnx.merge(graph, state)
-        # No ground and no cloud is at 0 K; such reflectance is undeclared no data, for the reason
-        # that `plausibility.LEAST_REFLECTANCE` has.
-        blank_below = jnp.where(bands.kind == Kind.BRIGHTNESS_TEMPERATURE, 0, -0.5)
+        # No ground and no cloud is at 0 K.
+        thermal = bands.kind == Kind.BRIGHTNESS_TEMPERATURE
+        blank_below = jnp.where(thermal, 0, LEAST_REFLECTANCE)
         there = jnp.isfinite(image) & (image > blank_below)
         valid = (there & (image != 0)).any((0, 1))
         data = (there & valid).any(-1)

@@ -34,6 +34,8 @@ class TrainConfig:
         sensors: sensors and families to train on, as listed by `permjax sensors`, or TOML files
             that describe a sensor.
         workdir: directory of the run: settings, checkpoints, logs, tables, pictures.
+        init: weights to start from instead of random ones: `pretrained`, those that come with
+            permjax, or the work directory of a run; they settle the size of the model.
         data: simulated scenes, real ones prepared with `python -m data_prep.build`, or all.
         data_dir: where prepared records lie; `<workdir>/data` if not given.
         simulated_scenes: simulated scenes of each sensor to train on.
@@ -42,6 +44,8 @@ class TrainConfig:
         patch_size: side of the squares cut from the records to train on, in pixels.
         band_slots: numbers of bands that a batch may have; each is compiled once.
         shadow_weight: how often a pixel of cloud shadow counts in the loss.
+        simulated_share: share of examples that are simulated, where there are real ones too.
+        coarse_share: share of examples seen at half their resolution, where records are as large.
         surface_share: share of examples turned into an estimate of surface reflectance.
         learning_rate: the highest, reached after the warm-up.
         warmup_share: share of the steps over which the learning rate rises from zero.
@@ -53,6 +57,7 @@ class TrainConfig:
 
     sensors: CommaList = ("landsat", "sentinel")
     workdir: Path = Path("runs/default")
+    init: str | None = None
     data: Literal["simulated", "real", "all"] = "simulated"
     data_dir: Path | None = None
     simulated_scenes: int = 200
@@ -61,6 +66,8 @@ class TrainConfig:
     patch_size: int = 64
     band_slots: tuple[int, ...] = (4, 8, 13)
     shadow_weight: float = 3.0
+    simulated_share: float = 0.5
+    coarse_share: float = 0.25
     surface_share: float = 0.2
     learning_rate: float = 2e-3
     warmup_share: float = 0.05
@@ -80,7 +87,7 @@ class TrainConfig:
             raise ValueError(f"band_slots must be positive, not {self.band_slots}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
-        for name in ("surface_share", "warmup_share"):
+        for name in ("simulated_share", "coarse_share", "surface_share", "warmup_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         for name in ("learning_rate", "shadow_weight"):

@@ -3,6 +3,7 @@
 Axes: B batch, H height, W width, N bands.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -92,8 +93,10 @@ def find_datasets(
 
 
 def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.IterDataset[Batch]:
-    """Endless batches of augmented training examples of all datasets, each equally often.
+    """Endless batches of augmented training examples of all datasets.
 
+    Simulated datasets come equally often, real ones as the roots of their numbers of records: a
+    small one counts, and is not learnt by heart.
     Every batch has one of `config.band_slots` as its number of bands, drawn for each batch, and
     each example its own random bands in them; so the step is compiled once for each entry, while
     one batch mixes sensors. The state of the iterator resumes with the identical next batch.
@@ -101,20 +104,29 @@ def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.
     Raises:
         FileNotFoundError: if no dataset has training records.
     """
-    sources = [
-        grain.MapDataset.source(records).seed(config.seed + i).shuffle().repeat()
-        for i, dataset in enumerate(datasets)
-        if len(records := dataset.records("train"))
-    ]
+    sources, weights = [], []
+    for i, dataset in enumerate(datasets):
+        if len(records := dataset.records("train")):
+            source = grain.MapDataset.source(records).seed(config.seed + i)
+            sources.append(source.shuffle().repeat())
+            simulated = dataset.builder == "simulated"
+            weights.append((simulated, 1.0 if simulated else math.sqrt(len(records))))
     if not sources:
         names = ", ".join(dataset.name for dataset in datasets)
         raise FileNotFoundError(f"no training records in {names}: prepare more scenes")
     return (
-        grain.MapDataset.mix(sources)
+        grain.MapDataset.mix(sources, _shares(weights, config.simulated_share))
         .map_with_index(partial(_training_example, config=config))
         .batch(config.batch_size, drop_remainder=True)
         .to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=64))
     )
+
+
+def _shares(weights: Sequence[tuple[bool, float]], simulated_share: float) -> list[float]:
+    """The share of each source in the examples, from whether it is simulated and its weight."""
+    totals = {kind: sum(w for k, w in weights if k == kind) for kind in (True, False)}
+    shares = {True: simulated_share, False: 1 - simulated_share} if all(totals.values()) else {}
+    return [shares.get(kind, 1.0) * weight / totals[kind] for kind, weight in weights]
 
 
 def _training_example(index: int, record: dict[str, Any], config: TrainConfig) -> Batch:
@@ -123,9 +135,15 @@ def _training_example(index: int, record: dict[str, Any], config: TrainConfig) -
     slots = int(slots_rng.choice(config.band_slots))
     rng = np.random.default_rng([config.seed, 1, index])
     chosen = augmentation.random_bands(record["wavelength_nm"], slots, rng)
+    size = config.patch_size
+    coarse = rng.random() < config.coarse_share and min(record["label"].shape) >= 2 * size
     # Cut out first: the rest of a record need not become float32.
-    dn, label = augmentation.random_crop(record["image"], record["label"], config.patch_size, rng)
+    dn, label = augmentation.random_crop(
+        record["image"], record["label"], 2 * size if coarse else size, rng
+    )
     image, bands = _physical(record | {"image": dn}, chosen)
+    if coarse:
+        image, label = augmentation.halve(image, label)
     image, label = augmentation.random_turn(image, label, rng)
     image = augmentation.random_radiometry(image, bands, rng)
     if rng.random() < config.surface_share:

@@ -10,7 +10,6 @@ import tyro
 
 from permjax.checkpoints import load_model
 from permjax.cli import report_errors
-from permjax.config import load_config
 from permjax.weights import PRETRAINED, write_weights
 
 
@@ -22,7 +21,7 @@ def export_weights(workdir: Path, name: str, folder: Path = PRETRAINED) -> None:
         name: of the weights, as mask files give it.
         folder: where to write; in the package if not given.
     """
-    write_weights(load_model(workdir), load_config(workdir).model, name, folder)
+    write_weights(load_model(workdir), name, folder)
     print(f"{folder}: weights {name}; tell in card.md what they were trained and measured on")
 
 

@@ -26,10 +26,23 @@ from permjax.rasters import Scene
 from permjax.scene_masks import MaskSummary, write_scene_mask
 from permjax.scenes import open_scene
 from permjax.styles import check_style
-from permjax.windows import STEPS_AFTER, STEPS_BEFORE, Part, ReadWindow, Span, read_windows, spans
+from permjax.windows import (
+    ONE_WINDOW,
+    STEPS_AFTER,
+    STEPS_BEFORE,
+    Part,
+    ReadWindow,
+    Span,
+    read_windows,
+    spans,
+)
 
-WINDOW_SIZE: Final = 768
-"""Greater windows overlap less, and touch so much more memory that they gain no time on a CPU."""
+WINDOW_SIZE: Final = ONE_WINDOW
+"""Of the greatest windows of an image that lies in memory anyway. They overlap, so that smaller
+ones compute more of it twice."""
+
+SCENE_WINDOW_SIZE: Final = 768
+"""The same where an image is read from files: what lies in memory beside their decoded blocks."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,8 @@ class Masker:
         height, width = image.shape[:2]
         probabilities = np.empty((height, width, CLASS_COUNT), np.float32)
         classes = np.empty((height, width), np.uint8)
-        for part in self._parts("the image", image.__getitem__, height, width, bands):
+        rows, columns = (self._spans(length) for length in (height, width))
+        for part in self._parts("the image", image.__getitem__, rows, columns, bands):
             probabilities[part.window], classes[part.window] = part.probabilities, part.classes
         return CloudMask(probabilities, classes)
 
@@ -171,9 +185,7 @@ class Masker:
         with (
             opened as scene,
             # Whatever goes wrong, no window is being read any more when the scene closes.
-            closing(
-                self._parts(scene.name, scene.read, scene.height, scene.width, scene.bands)
-            ) as parts,
+            closing(self._scene_parts(scene)) as parts,
             closing(_shown(parts, scene, show_progress)) as shown,
         ):
             for note in scene.notes:
@@ -190,12 +202,24 @@ class Masker:
                 weights=self._weights,
             )
 
+    def _scene_parts(self, scene: Scene) -> Generator[Part, None, None]:
+        rows, columns = (
+            self._spans(length, SCENE_WINDOW_SIZE) for length in (scene.height, scene.width)
+        )
+        return self._parts(scene.name, scene.read, rows, columns, scene.bands)
+
+    def _spans(self, length: int, largest: int = WINDOW_SIZE) -> list[Span]:
+        return spans(length, min(largest, self._window_size), self.step)
+
     def _parts(
-        self, name: str, read: ReadWindow, height: int, width: int, bands: BandDescription
+        self,
+        name: str,
+        read: ReadWindow,
+        rows: Sequence[Span],
+        columns: Sequence[Span],
+        bands: BandDescription,
     ) -> Generator[Part, None, None]:
         """What the windows decide, row by row; at the end bands without any data are told of."""
-        rows = spans(height, self._window_size, self.step)
-        columns = spans(width, self._window_size, self.step)
         found = np.zeros(len(bands.kind), bool)
         with (
             closing(read_windows(read, rows, columns, len(bands.kind))) as windows,

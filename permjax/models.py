@@ -32,7 +32,7 @@ class ModelConfig:
         bfloat16: compute in bfloat16 (for accelerators); parameters stay float32.
     """
 
-    features: tuple[int, ...] = (32, 48, 64, 96)
+    features: tuple[int, ...] = (32, 48, 96, 160)
     descriptor_size: int = 32
     bfloat16: bool = False
 
@@ -132,12 +132,11 @@ class CloudMasker(nnx.Module):
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         dtype = jnp.bfloat16 if config.bfloat16 else jnp.float32
         widths = config.features
-        self.step = 2 ** len(widths)
+        self.config, self.step = config, 2 ** len(widths)
         self.encoder = DescriptorEncoder(config.descriptor_size, rngs=rngs)
         self.stem = PairwiseBandConv(
             widths[0], config.descriptor_size, strides=2, dtype=dtype, rngs=rngs
         )
-        self.stem_block = ConvBlock(widths[0], dtype=dtype, rngs=rngs)
         self.downs = nnx.List(
             nnx.Conv(a, b, (3, 3), strides=2, dtype=dtype, rngs=rngs) for a, b in pairwise(widths)
         )
@@ -167,7 +166,7 @@ class CloudMasker(nnx.Module):
         height, width = image.shape[1:3]
         pads = [(0, 0), (0, -height % self.step), (0, -width % self.step), (0, 0)]
         x = jnp.pad(normalise(image, bands.kind), pads, mode="edge")
-        x = self.stem_block(self.stem(x, self.encoder(bands), valid))
+        x = self.stem(x, self.encoder(bands), valid)
         skips = []
         for down, blocks in zip(self.downs, self.down_blocks, strict=True):
             skips.append(x)

@@ -33,7 +33,7 @@ PhysicalValues = Callable[[NDArray], NDArray[np.float32]]
 Missing = Callable[[Window], NDArray[np.bool_]]
 """The pixels [h, w] of a window of the files that hold no data in any band."""
 
-CACHE_BYTES: Final = 400 << 20
+CACHE_BYTES: Final = 300 << 20
 """For decoded blocks. Windows of 512 pixels of 20 m, read row by row, share two rows of the blocks
 of a Sentinel-2 product: 290 MB for all its bands. Each block is then decoded once."""
 

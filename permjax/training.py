@@ -1,10 +1,10 @@
 """Training: the step, its mapping over devices, and the loop around it."""
 
-import ctypes
+import dataclasses
 import math
-import platform
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import jax
@@ -14,19 +14,16 @@ from flax import nnx
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from permjax.checkpoints import Checkpoints
+from permjax.checkpoints import Checkpoints, load_model
 from permjax.classes import CLOUD_SHADOW, UNLABELLED
 from permjax.config import TrainConfig, save_config
 from permjax.data import Batch, find_datasets, training_batches
 from permjax.logs import Log, progress
 from permjax.losses import label_loss
-from permjax.models import CloudMasker
+from permjax.memory import keep_freed_memory
+from permjax.models import CloudMasker, ModelConfig
 from permjax.sensors import select_sensors
-
-# Of glibc's malloc.h.
-M_TRIM_THRESHOLD = -1
-M_MMAP_MAX = -4
-M_ARENA_MAX = -8
+from permjax.weights import PRETRAINED, read_weights
 
 DEVICES = "devices"
 """The name of the axis over which a batch is split."""
@@ -129,7 +126,9 @@ def train(config: TrainConfig) -> None:
     """
     keep_freed_memory()
     mesh = make_mesh(config.batch_size)
-    step, state = start(config, mesh)
+    model = initial_model(config)
+    config = dataclasses.replace(config, model=model.config)
+    step, state = start(model, config, mesh)
     datasets = find_datasets(config.records_dir, select_sensors(config.sensors), config.data)
     batches = iter(training_batches(datasets, config))
     records = {dataset.name: len(dataset.records("train")) for dataset in datasets}
@@ -164,20 +163,6 @@ def _check_records(before: dict[str, int], now: dict[str, int]) -> None:
         )
 
 
-def keep_freed_memory() -> None:
-    """Let the C library keep what XLA frees in each step, for the next one.
-
-    Holds for the whole process and cannot be undone. By default glibc gives every large array back
-    to the system at once, and clearing its pages anew takes up to half of a step on a CPU.
-    Elsewhere than with glibc nothing happens.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_ARENA_MAX, 1)
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-
-
 def make_mesh(batch_size: int) -> Mesh:
     """All devices along the axis `DEVICES`.
 
@@ -193,10 +178,29 @@ def make_mesh(batch_size: int) -> Mesh:
     return jax.make_mesh((count,), (DEVICES,), axis_types=(AxisType.Auto,))
 
 
-def start(config: TrainConfig, mesh: Mesh) -> tuple[TrainStep, TrainState]:
+def initial_model(config: TrainConfig) -> CloudMasker:
+    """The model before the first step: random, or with the weights that `config.init` names.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: they are of another size than the one that is asked for.
+    """
+    if config.init is None:
+        return CloudMasker(config.model, rngs=nnx.Rngs(config.seed))
+    pretrained = config.init == "pretrained"
+    model = read_weights(PRETRAINED) if pretrained else load_model(Path(config.init))
+    if config.model not in (ModelConfig(), model.config):
+        raise ValueError(
+            f"the weights of --init={config.init} are those of a model of the size {model.config}, "
+            f"not {config.model}: leave the size out"
+        )
+    return model
+
+
+def start(model: CloudMasker, config: TrainConfig, mesh: Mesh) -> tuple[TrainStep, TrainState]:
     """The mapped step of a run and its state before the first one, replicated on all devices."""
     optimiser = make_optimiser(config)
-    graphdef, params = nnx.split(CloudMasker(config.model, rngs=nnx.Rngs(config.seed)))
+    graphdef, params = nnx.split(model)
     state = TrainState(params, optimiser.init(params))
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
     step = partial(

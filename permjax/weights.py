@@ -39,19 +39,18 @@ def weights_name(folder: Path) -> str:
     return _read_config(folder)["name"]
 
 
-def write_weights(model: CloudMasker, config: ModelConfig, name: str, folder: Path) -> None:
+def write_weights(model: CloudMasker, name: str, folder: Path) -> None:
     """Writes a model's parameters as float16: half the size, and alike to 1/2000.
 
     Args:
         model: whose parameters to write.
-        config: the size it was made with.
         name: of the weights.
         folder: to write into; made if it is not there, files in it are replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: value.astype(np.float16) for key, value in _named(nnx.state(model)).items()}
     np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **arrays)
-    text = json.dumps({"name": name, "model": dataclasses.asdict(config)}, indent=2)
+    text = json.dumps({"name": name, "model": dataclasses.asdict(model.config)}, indent=2)
     (folder / _CONFIG).write_text(text + "\n", encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ STEPS_AFTER: Final = 6
 and right. For L levels the kernels between a pixel and the image reach 2^L 4.6 - 1 pixels up and
 left and 2^L 5.5 right and down (at L = 4, where 2^L is the step: 74 and 89); a test measures it."""
 
-ONE_WINDOW: Final = 1024
+ONE_WINDOW: Final = 2048
 """Up to here sizes are rounded up to one of four an octave, beyond to whole steps: images of many
 sizes then share few compiled programs."""
 

@@ -98,3 +98,12 @@ def test_surface_estimate_without_a_sun_elevation_is_finite():
     image = np.full((2, 2, 11), 0.15, np.float32)
     surface, _ = augmentation.as_surface_reflectance(image, BANDS, sun_elevation_deg=float("nan"))
     assert np.isfinite(surface).all()
+
+
+def test_half_the_resolution_keeps_means_and_all_that_a_pixel_may_be():
+    image = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
+    image[3, 3] = np.nan
+    label = np.array([[1, 2, 4, 4], [1, 1, 4, 4], [8, 1, 2, 2], [1, 0, 2, 2]], np.uint8)
+    coarse, sets = augmentation.halve(image, label)
+    np.testing.assert_array_equal(coarse[..., 0], [[2.5, 4.5], [10.5, np.nan]])
+    np.testing.assert_array_equal(sets, [[3, 4], [0, 2]])

@@ -8,7 +8,7 @@ import pytest
 
 from permjax.bands import Kind
 from permjax.config import TrainConfig
-from permjax.data import evaluation_batches, find_datasets, training_batches
+from permjax.data import _shares, evaluation_batches, find_datasets, training_batches
 from permjax.sensors import SENSORS, select_sensors
 from tests.fake_records import fake_patch, write_fake_sensors, write_records
 
@@ -123,3 +123,9 @@ def test_a_blank_band_is_not_valid(tmp_path):
     assert batch.valid.tolist() == [[True, True, False, True, True, True, True]]
     with pytest.raises(FileNotFoundError, match="no training records in fake/landsat5_tm"):
         training_batches([dataset], config())
+
+
+def test_real_and_simulated_examples_share_as_asked():
+    shares = _shares([(True, 1.0), (True, 1.0), (False, 3.0), (False, 1.0)], 0.2)
+    np.testing.assert_allclose(shares, [0.1, 0.1, 0.6, 0.2])
+    np.testing.assert_allclose(_shares([(False, 3.0), (False, 1.0)], 0.2), [0.75, 0.25])

@@ -264,6 +264,18 @@ def test_a_table_of_ones_own_says_what_codes_and_sensors_mean(tmp_path, source, 
     assert (one["label"][:40, :48] == classes.CLEAR | classes.THIN_CLOUD).all()
 
 
+def test_a_table_may_choose_the_splits(source, data_dir, tmp_path):
+    for name in "abc":
+        labelled_image(source, name, CODES, shape=CODES.shape)
+    table = edited_table(tmp_path, "# [splits]", "[splits]\ntest = ['b']")
+    [built] = build(data_dir, source, table=table)
+    scenes = {s: {r["scene_id"] for r in read(built, s)} for s in ("train", "test")}
+    assert scenes == {"train": {b"a", b"c"}, "test": {b"b"}}
+    table.write_text(table.read_text().replace("['b']", "['d']"))
+    with pytest.raises(ValueError, match=r"names 'd', but there is no such scene.* a, b, c"):
+        build(tmp_path / "other", source, table=table)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -274,6 +286,8 @@ def test_a_table_of_ones_own_says_what_codes_and_sensors_mean(tmp_path, source, 
         ("(.+?)", ".+?", "no group in round brackets"),
         ("(.+?)", "(.+?", "unterminated|missing"),
         ("[codes]", "[codes", "line"),
+        ("# [splits]", "[splits]\nexam = ['a']", r"\[splits\] lists scenes for train, val"),
+        ("# [splits]", "[splits]\ntrain = ['a']\ntest = ['a']", "each scene once"),
     ],
 )
 def test_a_faulty_table_is_named(tmp_path, old, new, message):

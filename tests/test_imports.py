@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"bands", "classes", "pairs", "messages", "program_cache"},
+    {"bands", "classes", "pairs", "memory", "messages", "program_cache"},
     {
         "sensors",
         "layers",
@@ -18,15 +18,14 @@ LEVELS = [
         "products",
         "plausibility",
         "styles",
-        "compiled",
     },
-    {"mask_options", "models", "losses", "metrics", "augmentation", "rasters"},
+    {"compiled", "mask_options", "models", "losses", "metrics", "augmentation", "rasters"},
     {"config", "logs", "mtl", "mask_files", "windows", "quicklook"},
     {"landsat", "sentinel2", "raster_files"},
     {"data", "checkpoints", "scenes", "scene_masks", "mask_jobs"},
-    {"training", "evaluation", "inference"},
+    {"evaluation", "inference"},
     {"report", "weights"},
-    {"xarrays", "mask_command"},
+    {"training", "xarrays", "mask_command"},
     {"cli"},
     {"export_weights"},
 ]

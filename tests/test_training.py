@@ -20,7 +20,7 @@ from permjax.evaluation import evaluate, predictor
 from permjax.models import ModelConfig
 from permjax.report import report_run
 from permjax.sensors import select_sensors
-from permjax.training import NonFiniteLossError, make_mesh, start, train
+from permjax.training import NonFiniteLossError, initial_model, make_mesh, start, train
 from tests.fake_records import fake_patch, write_fake_sensors, write_records
 
 ROOT = Path(__file__).parent.parent
@@ -188,9 +188,9 @@ def test_unlabelled_pixels_have_no_weight(tmp_path):
     blanked_label = np.where(np.arange(4)[:, None, None] < 2, label, np.uint8(0))
     blanked = Batch(image, bands, valid, blanked_label, no_names)
     half = jax.tree.map(lambda part: part[:2], blanked)
-    step, state = start(TINY, mesh)
+    step, state = start(initial_model(TINY), TINY, mesh)
     _, of_blanked = step(state, blanked)
-    step, state = start(TINY, mesh)
+    step, state = start(initial_model(TINY), TINY, mesh)
     _, of_half = step(state, half)
     np.testing.assert_allclose(of_blanked.loss, of_half.loss, rtol=1e-5)
     np.testing.assert_allclose(of_blanked.gradient_norm, of_half.gradient_norm, rtol=1e-4)
@@ -201,3 +201,24 @@ def test_one_sensor_and_one_scene_are_enough(tmp_path):
     config = dataclasses.replace(TINY, workdir=tmp_path, sensors=("landsat5_tm",), steps=2)
     train(config)
     assert load_model(tmp_path)
+
+
+def test_a_run_starts_from_the_weights_of_another(data_dir, tmp_path):
+    """At a learning rate of nearly nothing they stay what they were; so does their size."""
+    first = dataclasses.replace(TINY, workdir=tmp_path / "first", data_dir=data_dir)
+    train(first)
+    tuned = dataclasses.replace(
+        first, workdir=tmp_path / "tuned", init=str(first.workdir), seed=1, learning_rate=1e-12,
+        model=ModelConfig(),
+    )  # fmt: skip
+    train(tuned)
+    for ours, theirs in zip(params_of(tuned.workdir), params_of(first.workdir), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_weights_to_start_from_settle_the_size(tmp_path):
+    assert initial_model(TrainConfig(init="pretrained")).config == ModelConfig()
+    with pytest.raises(ValueError, match=r"--init=pretrained are those of a model of the size"):
+        initial_model(dataclasses.replace(TINY, init="pretrained"))
+    with pytest.raises(FileNotFoundError, match="no run in"):
+        initial_model(TrainConfig(init=str(tmp_path)))

@@ -12,7 +12,7 @@ from data_prep.directories import writable
 from data_prep.geotiff_folder.geotiff_folder_dataset_builder import Builder, FolderConfig
 from data_prep.geotiff_folder.images import LabelledImage, find_images, inspect, patches
 from data_prep.geotiff_folder.table import DEFAULT_TABLE, Table, read_table
-from data_prep.patches import SPLITS, assign_splits, prepare, quiet_tfds
+from data_prep.patches import SPLITS, prepare, quiet_tfds
 
 LabelBits = dict[LabelledImage, NDArray[np.uint8]]
 """For each image, uint8 [256], the label bits of every code."""
@@ -61,7 +61,8 @@ def build(
         if not counts:
             reason = refused.messages[0] if refused.messages else "no pixel is labelled"
             raise ValueError(f"{source}: no image can be used: {reason}")
-        builders = _builders(data_dir, source, counts, label_bits, patch_size, bar)
+        splits = meanings.assign_splits(image.scene_id for image in counts)
+        builders = _builders(data_dir, source, counts, splits, label_bits, patch_size, bar)
         built = [prepare(builder) for builder in builders]
     for message in refused.messages:
         console.print(f"left out: {message}", style="red", markup=False)
@@ -118,12 +119,12 @@ def _builders(
     data_dir: Path,
     source: Path,
     counts: Mapping[LabelledImage, int],
+    splits: Mapping[str, str],
     label_bits: LabelBits,
     patch_size: int,
     bar: Progress,
 ) -> list[Builder]:
     """A builder for each sensor and set of bands."""
-    splits = assign_splits(image.scene_id for image in counts)
     task = bar.add_task("packing patches", total=sum(counts.values()))
     builders = []
     for name, images in _data_sets(source.resolve().name, counts).items():

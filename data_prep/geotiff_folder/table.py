@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.codes import bits_of
+from data_prep.patches import SPLITS, assign_splits
 from permjax.bands import Kind
 from permjax.classes import CloudClass
 from permjax.sensors import SENSORS
@@ -33,11 +34,30 @@ class Table:
     codes_with_thin: Codes
     sensors: Mapping[str, str]
     levels: tuple[tuple[re.Pattern[str], Kind], ...]
+    splits: Mapping[str, str] | None
+    """The split of each scene that the table names; None without such a part."""
 
     def scene_id(self, stem: str) -> str:
         """The scene of the image of this name."""
         match = self.scene.search(stem)
         return match[1] if match else stem
+
+    def assign_splits(self, scene_ids: Iterable[str]) -> dict[str, str]:
+        """The split of each scene: named by the table, the others train; or all dealt by share.
+
+        Raises:
+            ValueError: the table names a scene that is not there.
+        """
+        scene_ids = set(scene_ids)
+        if self.splits is None:
+            return assign_splits(scene_ids)
+        absent = sorted(set(self.splits) - scene_ids)
+        if absent:
+            raise ValueError(
+                f"[splits] of {self.path} names {absent[0]!r}, but there is no such scene with "
+                f"labels; there are {', '.join(sorted(scene_ids))}"
+            )
+        return dict.fromkeys(scene_ids, "train") | dict(self.splits)
 
     def sensor(self, tag: str | None) -> str:
         """The key in `SENSORS` for an image's tag `sensor`.
@@ -98,8 +118,8 @@ def read_table(path: Path = DEFAULT_TABLE) -> Table:
 def _table(path: Path, parts: dict[str, Any]) -> Table:
     expected = ("scene", "gsd_m", "codes", "codes_without_shadow", "codes_with_thin")
     expected += ("sensors", "levels")
-    if set(parts) != set(expected):
-        missing, unknown = set(expected) - set(parts), set(parts) - set(expected)
+    missing, unknown = set(expected) - set(parts), set(parts) - {*expected, "splits"}
+    if missing or unknown:
         raise ValueError(
             f"missing {sorted(missing)}, unknown {sorted(unknown)}; a table has the parts "
             f"{', '.join(expected)}"
@@ -113,6 +133,7 @@ def _table(path: Path, parts: dict[str, Any]) -> Table:
         codes_with_thin=_codes(parts["codes_with_thin"]),
         sensors=parts["sensors"],
         levels=tuple((re.compile(p), _reflectance(word)) for p, word in parts["levels"].items()),
+        splits=_splits(parts["splits"]) if "splits" in parts else None,
     )
 
 
@@ -134,6 +155,16 @@ def _codes(entries: Mapping[str, list[str]]) -> Codes:
             )
         codes[int(code)] = sum(known[word] for word in set(words))
     return codes
+
+
+def _splits(entries: Mapping[str, list[str]]) -> dict[str, str]:
+    unknown = set(entries) - set(SPLITS)
+    named = [(scene, split) for split, scenes in entries.items() for scene in scenes]
+    if unknown or len(dict(named)) < len(named):
+        raise ValueError(
+            f"[splits] lists scenes for {', '.join(SPLITS)}, each scene once, not {dict(entries)}"
+        )
+    return dict(named)
 
 
 def _reflectance(word: str) -> Kind:
