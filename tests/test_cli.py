@@ -20,6 +20,7 @@ from rasterio.crs import CRS
 from permjax.bands import Kind
 from permjax.mask_jobs import plan
 from permjax.mask_options import MaskOptions, parse_bands
+from permjax.weights import PRETRAINED, weights_name
 
 ROOT = Path(__file__).parent.parent
 GRID = (Affine(30, 0, 500_000, 0, -30, 1_400_000), CRS.from_epsg(32616))
@@ -61,7 +62,7 @@ def test_one_scene_into_one_file(scene, tmp_path):
         assert file.shape == source.shape
         assert file.dtypes == ("uint8",)
         assert file.nodata == 255
-        assert file.tags()["weights"] == "mixed-3000"
+        assert file.tags()["weights"] == weights_name(PRETRAINED)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("scene.tif", "cloud.tif", "cloud_quicklook.png", "cloud_probabilities.tif"),
     }
