@@ -34,7 +34,7 @@ def mask_dataset(
     is masked at once. With dask nothing is computed yet: each block is a task, masked with the
     pixels around it, on whatever scheduler then computes it; blocks of 1024 x 1024 or more lose
     little to their overlap. The result is that of the whole image, but for pixels near missing
-    data or within 64 pixels of the lower and right edge, which `Masker` pads by an image's size.
+    data or within 96 pixels of the lower and right edge, which `Masker` pads by an image's size.
 
     Args:
         image: reflectance unitless, brightness temperature in kelvin, NaN = no data.

@@ -72,7 +72,7 @@ def test_dataset_of_variables_equals_the_array(image, whole):
 
 
 def assert_equal_away_from_the_lower_edge(one: Any, two: Any) -> None:
-    probabilities = [masked.probabilities.isel(y=slice(0, -64)) for masked in (one, two)]
+    probabilities = [masked.probabilities.isel(y=slice(0, -96)) for masked in (one, two)]
     np.testing.assert_allclose(*probabilities, atol=1e-3)
     assert (one.classes == two.classes).mean() > 0.98
 
