@@ -90,12 +90,8 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
     lines = text.rstrip(" \t\r\n\0\x1a").splitlines()
     if not lines or lines[-1].strip().upper() != "END":
         raise ValueError("its last line is not END; fetch it again")
-    entries = [line.partition("=") for line in lines]
-    names = [name.strip().upper() for name, _, _ in entries]
-    # Cut after the first letters of END_GROUP a file ends with END too.
-    if names.count("GROUP") != names.count("END_GROUP"):
-        raise ValueError("a GROUP has no END_GROUP; fetch it again")
-    for name, separator, value in entries:
+    for line in lines:
+        name, separator, value = line.partition("=")
         if separator:
             yield name.strip(), value.strip().strip('"')
 

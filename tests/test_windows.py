@@ -56,7 +56,7 @@ def test_a_model_sees_no_farther_than_its_windows_allow(features):
         seen = np.abs(jax.jit(jax.grad(partial(at, pixel)))(image)[0, :, :, 0]).sum(1).nonzero()[0]
         before.append(pixel - seen.min())
         after.append(seen.max() - pixel)
-    assert (STEPS_BEFORE - 2) * model.step < max(before) <= STEPS_BEFORE * model.step
+    assert (STEPS_BEFORE - 3) * model.step < max(before) <= STEPS_BEFORE * model.step
     assert (STEPS_AFTER - 3) * model.step < max(after) <= STEPS_AFTER * model.step
 
 
