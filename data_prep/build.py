@@ -144,6 +144,30 @@ def _build_folder(options: Namespace) -> list[Path]:
     )
 
 
+def _clouded_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--source", type=Path, required=True, help="the folder of GeoTIFFs")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        help="what its codes and tags mean (data_prep/geotiff_folder/default.toml)",
+    )
+    parser.add_argument("--copies", type=_positive, default=20, help="patches of each image (20)")
+    parser.add_argument("--seed", type=int, default=0, help="other seed, other clouds (0)")
+
+
+def _build_clouded(options: Namespace) -> list[Path]:
+    from data_prep import clouded, geotiff_folder  # noqa: PLC0415  # As above.
+
+    return clouded.build(
+        options.data_dir,
+        options.source,
+        table=options.table or geotiff_folder.DEFAULT_TABLE,
+        copies=options.copies,
+        seed=options.seed,
+        patch_size=options.patch_size,
+    )
+
+
 def _source_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--source", type=Path, required=True, help="folder or archive that was downloaded"
@@ -191,6 +215,12 @@ COMMANDS: Final = (
         "any folder of GeoTIFFs with described bands and label files",
         _folder_arguments,
         _build_folder,
+    ),
+    Command(
+        "clouded",
+        "simulated clouds over the clear images of a folder of GeoTIFFs",
+        _clouded_arguments,
+        _build_clouded,
     ),
 )
 

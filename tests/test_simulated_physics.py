@@ -142,7 +142,7 @@ def test_shadow_lies_away_from_the_sun_by_height_over_tangent(
     grid = Grid(30.0, 256)
     ground = make_ground("forest")
     even = replace(ground, height_km=np.zeros((256, 256), np.float32))
-    sky = scene._sky(layer, grid, weather, even)
+    sky = scene.sky_over(layer, grid, weather, even)
     length = 1505 / np.tan(np.radians(elevation)) / grid.gsd_m
     # Away from the sun: rows run south, azimuth clockwise from north.
     south = length * np.cos(np.radians(azimuth))

@@ -77,7 +77,7 @@ def inspect(path: Path, table: Table) -> LabelledImage:
         sensor, surface = table.sensor(tags.get("sensor")), table.is_surface(level)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    with _open_pair(path, surface) as (scene, label):
+    with open_pair(path, surface) as (scene, label):
         codes = _codes(label)
         unknown = codes - set(table.codes)
         if unknown:
@@ -111,7 +111,7 @@ def patches(
     Raises:
         OSError, ValueError: image or label is damaged; the message names the file.
     """
-    with _open_pair(image.path, image.surface) as (scene, label):
+    with open_pair(image.path, image.surface) as (scene, label):
 
         def read(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
             codes = read_dn(label, 1, (rows, columns))
@@ -137,7 +137,7 @@ def _label_path(image: Path) -> Path:
 
 
 @contextmanager
-def _open_pair(path: Path, surface: bool) -> Iterator[tuple[Scene, DatasetReader]]:
+def open_pair(path: Path, surface: bool) -> Iterator[tuple[Scene, DatasetReader]]:
     """An image and its label, of one size."""
     with open_scene(path, surface=surface) as scene, open_raster(_label_path(path)) as label:
         if label.shape != (scene.height, scene.width):

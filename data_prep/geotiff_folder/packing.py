@@ -1,6 +1,7 @@
 """A folder of labelled GeoTIFFs into data sets: checked first, then written whole."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def build(
         console.print(f"{without_label} images without a label file are left out")
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with writable(data_dir, Builder.name), Progress(*columns, console=console) as bar:
-        label_bits = _label_bits(paths, meanings, refused)
+        label_bits = all_label_bits(paths, meanings, refused)
         counts = _count_patches(label_bits, patch_size, refused, bar)
         if not counts:
             reason = refused.messages[0] if refused.messages else "no pixel is labelled"
@@ -86,8 +87,17 @@ class _Refused:
         return keep
 
 
-def _label_bits(paths: list[Path], table: Table, refused: _Refused) -> LabelBits:
-    """What the label of each image means; an image's codes bear on those of the others."""
+def all_label_bits(paths: list[Path], table: Table, refused: AbstractContextManager) -> LabelBits:
+    """What the label of each image means; an image's codes bear on those of the others.
+
+    Args:
+        paths: of the images.
+        table: what codes and tags mean.
+        refused: entered for each image; it may keep the fault of one that cannot be used.
+
+    Raises:
+        OSError, ValueError: an image cannot be used; the message names it.
+    """
     images = []
     for path in paths:
         with refused:
@@ -127,7 +137,7 @@ def _builders(
     """A builder for each sensor and set of bands."""
     task = bar.add_task("packing patches", total=sum(counts.values()))
     builders = []
-    for name, images in _data_sets(source.resolve().name, counts).items():
+    for name, images in data_sets(source.resolve().name, counts).items():
         by_split = {
             split: [
                 (image, label_bits[image]) for image in images if splits[image.scene_id] == split
@@ -146,7 +156,7 @@ def _builders(
     return builders
 
 
-def _data_sets(folder: str, counts: Mapping[LabelledImage, int]) -> dict[str, list[LabelledImage]]:
+def data_sets(folder: str, counts: Mapping[LabelledImage, int]) -> dict[str, list[LabelledImage]]:
     """The images of each data set, by its name."""
     groups: dict[tuple[str, tuple], list[LabelledImage]] = {}
     for image in counts:

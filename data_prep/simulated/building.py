@@ -81,8 +81,8 @@ def build(
         total = len(missing) * sum(counts.values())
         with (
             writable(Path(data_dir), Builder.name),
-            _progress(total) as advance,
-            _pool() as pool,
+            patch_progress("simulating patches", total) as advance,
+            all_processors() as pool,
         ):
             for sensor, setting, directory in missing:
                 make = partial(_records, pool, advance, sensor, patch_size, seed)
@@ -158,7 +158,7 @@ def _record(scene: int, sensor: Sensor, patch_size: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _pool() -> Iterator[Pool]:
+def all_processors() -> Iterator[Pool]:
     """A process for each processor that this one may use, each with one thread of algebra."""
     # Spawned, not forked: a fork of a process in which JAX runs can hang.
     affinity = getattr(os, "sched_getaffinity", None)  # Linux alone tells.
@@ -179,10 +179,11 @@ def _pool() -> Iterator[Pool]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
+def patch_progress(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error; what it gives is called after each patch."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), _Rate())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("simulating patches", total=total)
+        task = bar.add_task(title, total=total)
         yield lambda: bar.advance(task)
 
 

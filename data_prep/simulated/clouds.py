@@ -67,6 +67,10 @@ class Lookup:
     upward_direct: NDArray[np.float32]
     back: NDArray[np.float32]
 
+    def band(self, n: int) -> "Lookup":
+        """The columns [D] of band `n`."""
+        return Lookup(*(np.ascontiguousarray(part[:, n]) for part in vars(self).values()))
+
 
 def lookup(cloud: Optics, sun_cosine: float) -> Lookup:
     """Reflection and transmission of plane layers by the delta-Eddington two-stream method."""

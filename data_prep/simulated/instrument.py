@@ -134,18 +134,31 @@ def observe(
     """
     rng = generator(seed, 77, number)
     factor = band.gsd_m / sensor.gsd_m
-    sigma = 0.4 * max(factor, 0.7)
-    for axis in (0, 1):
-        shift = float(np.clip(rng.normal(0, 0.12 * max(factor, 1)), -1, 1))
-        values = convolve1d(values, _kernel(sigma, shift), axis, mode="nearest")
-    if factor > 1.2:
-        values = _coarse(values, factor, nearest=seed % 2 == 0)
+    south, east = (float(np.clip(rng.normal(0, 0.12 * max(factor, 1)), -1, 1)) for _ in range(2))
+    values = resolve(values, factor, (south, east), nearest=seed % 2 == 0)
     margin = (values.shape[0] - size) // 2
     values = values[margin : margin + size, margin : margin + size]
     if band.kind is Kind.BRIGHTNESS_TEMPERATURE:
         noisy = values + rng.normal(0, 0.1, values.shape).astype(np.float32)
         return (np.round(noisy / 0.05) * 0.05).astype(np.float32)
     return _digitise(values, sensor, number, sun_cosine, rng)
+
+
+def resolve(
+    values: Field, factor: float, shift: tuple[float, float] = (0.0, 0.0), *, nearest: bool
+) -> Field:
+    """A field [H, W] as pixels of `factor` times the grid's gsd hold it, on the grid again.
+
+    Args:
+        values: on the grid.
+        factor: gsd of the band over that of the grid; finer bands are as fine as the grid.
+        shift: error of registration southward and eastward, in pixels of the grid.
+        nearest: whether coarse pixels are repeated, not interpolated.
+    """
+    sigma = 0.4 * max(factor, 0.7)
+    for axis in (0, 1):
+        values = convolve1d(values, _kernel(sigma, shift[axis]), axis, mode="nearest")
+    return _coarse(values, factor, nearest=nearest) if factor > 1.2 else values
 
 
 def band_slants(sensor: Sensor) -> list[float]:

@@ -210,7 +210,7 @@ class Light:
         if not self.skies:
             return seen + air.path_high[n] * air.gas[3, n] + air.path_top[n]
         for i, table in enumerate(tables):
-            move = round(1000 * self.lifts[i] * slant / self.gsd_m)
+            move = self._move(i, slant)
             over = self.over[i].moved(move, 0)
             cloud = over(table.reflected) * np.roll(self.relief[i], move, 0)
             for higher in range(i + 1, len(tables)):
@@ -224,6 +224,38 @@ class Light:
             if i == 0:
                 seen = seen + air.path_high[n] * self.heights[i](air.gas[:, n])
         return seen + air.path_top[n]
+
+    def cloudless(self, surface: Field, air: Air, n: int) -> Field:
+        """What `reflectance` gives [H, W] over level ground where the layers hold no cloud.
+
+        The parts that depend on where the layers lie are kept, so that both differ by the clouds
+        alone.
+        """
+        path, gas = self._clear_path(air, n)
+        return path + gas * (air.down[n] * air.up[n] * surface / (1 - surface * air.back[n]))
+
+    def surface_below(self, seen: Field, air: Air, n: int) -> Field:
+        """Reflectance of the ground [H, W] for which `cloudless` gives what is seen."""
+        path, gas = self._clear_path(air, n)
+        through = (seen - path) / gas
+        return through / (air.down[n] * air.up[n] + through * air.back[n])
+
+    def passing(self, tables: list[Lookup], slant: float = 0.0) -> Field:
+        """Part [H, W] of the ground's own detail that shows through all layers in a band."""
+        passing = np.ones_like(self.ground.brightness)
+        for i, table in enumerate(tables):
+            passing = passing * self.over[i].moved(self._move(i, slant), 0)(table.upward_direct)
+        return passing
+
+    def _clear_path(self, air: Air, n: int) -> tuple[Field, Field]:
+        """Reflectance of the clear air alone, and the gases' transmittance to the ground."""
+        gas = self.ground_height(air.gas[:, n])
+        high = self.heights[0](air.gas[:, n]) if self.skies else air.gas[3, n]
+        return air.path_low[n] * gas + air.path_high[n] * high + air.path_top[n], gas
+
+    def _move(self, layer: int, slant: float) -> int:
+        """Pixels southward by which a band of this slant sees a layer off its place."""
+        return round(1000 * self.lifts[layer] * slant / self.gsd_m)
 
 
 def _relief(sky: Sky, sun: tuple[float, float, float], gsd_m: float) -> Field:

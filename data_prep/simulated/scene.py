@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.patches import Patch
 from data_prep.simulated import weather as weathers
-from data_prep.simulated.clouds import Layer, Lookup
+from data_prep.simulated.clouds import Layer
 from data_prep.simulated.fields import Field, Grid
 from data_prep.simulated.instrument import band_slants, observe, response
 from data_prep.simulated.light import Light, Sky, band_air
@@ -62,20 +62,18 @@ def simulate(seed: int, sensor: Sensor, size: int = 128) -> Patch:
     weather = weathers.draw(seed)
     grid = Grid(sensor.gsd_m, size + 2 * MARGIN)
     ground = lay_out(weather.climate, grid, weather.sun, seed)
-    skies = [_sky(layer, grid, weather, ground) for layer in weather.layers]
+    skies = [sky_over(layer, grid, weather, ground) for layer in weather.layers]
     light = Light(ground, skies, weather, grid.gsd_m)
-    sunshine = _sunshine(light)
+    sunshine = sunshine_under(light)
     values = _radiate(weather, sensor, light, sunshine)
     bands = [
         observe(band, sensor, values[n], size, weather.sun[2], seed, n)
         for n, band in enumerate(sensor.bands)
     ]
-    label = _label(skies, sunshine, ground)[MARGIN:-MARGIN, MARGIN:-MARGIN].copy()
-    if (label == CLEAR).mean() < LIT_PART:
-        label[label == CLOUD_SHADOW] = CLEAR_OR_SHADOW
+    label = label_of(skies, sunshine, ground)[MARGIN:-MARGIN, MARGIN:-MARGIN].copy()
     return Patch(
         image=np.stack(bands, -1),
-        label=label,
+        label=doubt_lone_shadow(label),
         bands=sensor.describe(),
         scene_id=f"simulated_{seed}",
         sensor=sensor.name,
@@ -84,7 +82,7 @@ def simulate(seed: int, sensor: Sensor, size: int = 128) -> Patch:
     )
 
 
-def _sky(layer: Layer, grid: Grid, weather: Weather, ground: Ground) -> Sky:
+def sky_over(layer: Layer, grid: Grid, weather: Weather, ground: Ground) -> Sky:
     """A layer over the grid; its shade falls from its height above the mean ground."""
     filling = layer.filling(layer.field(grid))
     south, east, up = weather.sun
@@ -96,9 +94,9 @@ def _sky(layer: Layer, grid: Grid, weather: Weather, ground: Ground) -> Sky:
     return Sky(layer, layer.lumpy_depth(filling, grid), shade, top_km.astype(np.float32))
 
 
-def _sunshine(light: Light) -> Field:
+def sunshine_under(light: Light) -> Field:
     """Part [H, W] of the cloudless red light that arrives at the ground."""
-    tables = [_band(table, 0) for table in light.lookups(response(RED, "red"))]
+    tables = [table.band(0) for table in light.lookups(response(RED, "red"))]
     direct, diffuse, _ = light.at_ground(tables, RED_DIRECT)
     return np.minimum(direct + diffuse, 1)
 
@@ -116,7 +114,7 @@ def _radiate(weather: Weather, sensor: Sensor, light: Light, sunshine: Field) ->
     slants = band_slants(sensor)
     values = []
     for n, band in enumerate(sensor.bands):
-        tables = [_band(table, n) for table in lookups]
+        tables = [table.band(n) for table in lookups]
         bare = np.ascontiguousarray(surface[..., n])
         if thermal is None or band.kind is not Kind.BRIGHTNESS_TEMPERATURE:
             rough = np.minimum(bare * ground.brightness, 1)
@@ -128,11 +126,7 @@ def _radiate(weather: Weather, sensor: Sensor, light: Light, sunshine: Field) ->
     return values
 
 
-def _band(table: Lookup, n: int) -> Lookup:
-    return Lookup(*(np.ascontiguousarray(part[:, n]) for part in vars(table).values()))
-
-
-def _label(skies: list[Sky], sunshine: Field, ground: Ground) -> NDArray[np.uint8]:
+def label_of(skies: list[Sky], sunshine: Field, ground: Ground) -> NDArray[np.uint8]:
     """Label bits [H, W] from the optical thickness above and the light that is left below."""
     depth = sum((sky.depth for sky in skies), np.zeros_like(sunshine))
     label = np.full(depth.shape, CLEAR, np.uint8)
@@ -144,3 +138,10 @@ def _label(skies: list[Sky], sunshine: Field, ground: Ground) -> NDArray[np.uint
     label[depth >= THIN_BELOW] = CLOUD
     label[depth >= THICK_FROM] = THICK_CLOUD
     return label
+
+
+def doubt_lone_shadow(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Label bits [H, W] in which shadow is doubtful if hardly a pixel is lit and clear."""
+    if (label == CLEAR).mean() >= LIT_PART:
+        return label
+    return np.where(label == CLOUD_SHADOW, np.uint8(CLEAR_OR_SHADOW), label)

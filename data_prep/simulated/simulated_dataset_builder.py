@@ -54,5 +54,5 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     @property
     def _config(self) -> SimulatedConfig:
         if not isinstance(self.builder_config, SimulatedConfig):
-            raise TypeError("simulated scenes are built by python -m data_prep.build simulated")
+            raise TypeError(f"{self.name} is built by python -m data_prep.build {self.name}")
         return self.builder_config
