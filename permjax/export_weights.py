@@ -5,24 +5,69 @@ written by hand: it must tell what the new weights were trained and measured on.
 """
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tyro
 
+from permjax.bands import BandDescription, Kind
 from permjax.checkpoints import load_model
 from permjax.cli import report_errors
-from permjax.weights import PRETRAINED, write_weights
+from permjax.config import load_config
+from permjax.data import find_datasets
+from permjax.sensors import select_sensors
+from permjax.trained_on import TrainedOn, covered, merge
+from permjax.weights import PRETRAINED, read_trained_on, write_weights
 
 
 def export_weights(workdir: Path, name: str, folder: Path = PRETRAINED) -> None:
     """Write the newest weights of a run as plain arrays.
 
     Args:
-        workdir: directory of the run whose newest checkpoint is taken.
+        workdir: directory of the run whose newest checkpoint is taken; its records must be there.
         name: of the weights, as mask files give it.
         folder: where to write; in the package if not given.
     """
-    write_weights(load_model(workdir), name, folder)
+    write_weights(load_model(workdir), name, folder, _trained_on(workdir))
     print(f"{folder}: weights {name}; tell in card.md what they were trained and measured on")
+
+
+def _trained_on(workdir: Path) -> TrainedOn:
+    """What the examples of a run cover, and those of the weights that it started from.
+
+    Raises:
+        FileNotFoundError: there is no run, or its records are no longer there.
+    """
+    config = load_config(workdir)
+    try:
+        datasets = find_datasets(config.records_dir, select_sensors(config.sensors), config.data)
+        of_datasets = [dataset.records("train") for dataset in datasets]
+        # All records of a data set have the same bands.
+        bands = [_bands(records[0]) for records in of_datasets if len(records)]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{workdir}: what it was trained on is told by its records, so bring them back: {error}"
+        ) from None
+    if config.surface_share:
+        bands += [_on_ground(described) for described in bands]
+    return merge([*map(covered, bands), _before(config.init)])
+
+
+def _before(init: str | None) -> TrainedOn:
+    """What the weights that `TrainConfig.init` names were trained on, as far as they tell."""
+    if init is None:
+        return {}
+    return read_trained_on(PRETRAINED) or {} if init == "pretrained" else _trained_on(Path(init))
+
+
+def _bands(record: dict[str, Any]) -> BandDescription:
+    return BandDescription(*(np.asarray(record[trait]) for trait in BandDescription._fields))
+
+
+def _on_ground(bands: BandDescription) -> BandDescription:
+    """The bands as training gives those examples that it turns into surface reflectance."""
+    reflected = bands.kind == Kind.REFLECTANCE
+    return bands._replace(kind=np.where(reflected, Kind.SURFACE_REFLECTANCE, bands.kind))
 
 
 @report_errors

@@ -26,6 +26,7 @@ from permjax.rasters import Scene
 from permjax.scene_masks import MaskSummary, write_scene_mask
 from permjax.scenes import open_scene
 from permjax.styles import check_style
+from permjax.trained_on import TrainedOn, bands_outside
 from permjax.windows import (
     ONE_WINDOW,
     STEPS_AFTER,
@@ -94,13 +95,19 @@ class Masker:
             it must not see farther than 5 pixels.
         window_size: greatest height and width of a window in pixels, multiples of the step.
         weights: what the tags of mask files call the model's parameters.
+        trained_on: the wavelengths they know; bands elsewhere are warned of. None = not known.
 
     Raises:
         ValueError: windows of this size do not advance.
     """
 
     def __init__(
-        self, model: Model, *, window_size: int = WINDOW_SIZE, weights: str = "not named"
+        self,
+        model: Model,
+        *,
+        window_size: int = WINDOW_SIZE,
+        weights: str = "not named",
+        trained_on: TrainedOn | None = None,
     ) -> None:
         self.step: int = getattr(model, "step", 1)
         least = (STEPS_BEFORE + STEPS_AFTER + 1) * self.step
@@ -109,6 +116,7 @@ class Masker:
                 f"window_size {window_size} must be a multiple of {self.step} and at least {least}"
             )
         self._window_size, self._weights = window_size, weights
+        self._trained_on = trained_on
         self._compute = compile_model(model)
 
     def predict(
@@ -219,7 +227,7 @@ class Masker:
         columns: Sequence[Span],
         bands: BandDescription,
     ) -> Generator[Part, None, None]:
-        """What the windows decide, row by row; at the end bands without any data are told of."""
+        """What the windows decide, row by row; at the end bands of little use are told of."""
         found = np.zeros(len(bands.kind), bool)
         with (
             closing(read_windows(read, rows, columns, len(bands.kind))) as windows,
@@ -230,8 +238,9 @@ class Masker:
                 part = _decided(due)
                 found |= part.valid
                 yield part
-        if blank := _blank(bands, found):
-            warnings.warn(f"{name}: {blank}", stacklevel=3)
+        outside = bands_outside(bands, found, self._trained_on, self._weights)
+        for sentence in filter(None, (_blank(bands, found), outside)):
+            warnings.warn(f"{name}: {sentence}", stacklevel=3)
 
     def _started(
         self,

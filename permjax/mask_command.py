@@ -21,7 +21,7 @@ from permjax.messages import complain, say
 from permjax.rasters import Scene
 from permjax.scene_masks import MaskSummary
 from permjax.scenes import open_scene
-from permjax.weights import PRETRAINED, read_weights, weights_name
+from permjax.weights import PRETRAINED, read_trained_on, read_weights, weights_name
 
 _FAULTS: Final = (
     ValueError,
@@ -158,10 +158,12 @@ def _load(workdir: Path | None, device: Any) -> Masker:
     """A masker whose weights, and so whose work, are on one device."""
     if workdir is None:
         model, name = read_weights(PRETRAINED), weights_name(PRETRAINED)
+        trained_on = read_trained_on(PRETRAINED)
     else:
         # Runs are restored by orbax, which masking with the shipped weights does without.
         from permjax.checkpoints import load_model  # noqa: PLC0415
 
-        model, name = load_model(workdir), workdir.name
+        model, name, trained_on = load_model(workdir), workdir.name, None
     graphdef, state = nnx.split(model)
-    return Masker(nnx.merge(graphdef, jax.device_put(state, device)), weights=name)
+    model = nnx.merge(graphdef, jax.device_put(state, device))
+    return Masker(model, weights=name, trained_on=trained_on)

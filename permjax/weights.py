@@ -1,8 +1,8 @@
 """The weights that masking uses: plain arrays in a folder, without pickle and without orbax.
 
-A folder of weights holds `weights.npz` (parameters by name), `config.json` (their name and the size
-of the model) and `card.md` (what they were trained and measured on). The one that is shipped is
-`permjax/pretrained`; `permjax.export_weights` writes it from a run.
+A folder of weights holds `weights.npz` (parameters by name), `config.json` (their name, the size of
+the model and the wavelengths that they know) and `card.md` (what they were trained and measured
+on). The one that is shipped is `permjax/pretrained`; `permjax.export_weights` writes it from a run.
 """
 
 import dataclasses
@@ -11,14 +11,16 @@ import zipfile
 import zlib
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from permjax.bands import as_kind
 from permjax.inference import Masker
 from permjax.models import CloudMasker, ModelConfig
+from permjax.trained_on import TrainedOn
 
 PRETRAINED: Final = Path(__file__).with_name("pretrained")
 """The folder of the weights that come with the package."""
@@ -31,7 +33,11 @@ def load_pretrained() -> Masker:
 
     What they were trained and measured on is told by `permjax/pretrained/card.md`.
     """
-    return Masker(read_weights(PRETRAINED), weights=weights_name(PRETRAINED))
+    return Masker(
+        read_weights(PRETRAINED),
+        weights=weights_name(PRETRAINED),
+        trained_on=read_trained_on(PRETRAINED),
+    )
 
 
 def weights_name(folder: Path) -> str:
@@ -39,18 +45,34 @@ def weights_name(folder: Path) -> str:
     return _read_config(folder)["name"]
 
 
-def write_weights(model: CloudMasker, name: str, folder: Path) -> None:
+def read_trained_on(folder: Path) -> TrainedOn | None:
+    """The wavelengths that the weights in a folder were trained on; None if they do not tell."""
+    told = _read_config(folder).get("trained_on")
+    if told is None:
+        return None
+    try:
+        return {
+            as_kind(kind).word: [(int(low), int(high)) for low, high in ranges]
+            for kind, ranges in told.items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        _refuse(folder / _CONFIG)
+
+
+def write_weights(model: CloudMasker, name: str, folder: Path, trained_on: TrainedOn) -> None:
     """Writes a model's parameters as float16: half the size, and alike to 1/2000.
 
     Args:
         model: whose parameters to write.
         name: of the weights.
         folder: to write into; made if it is not there, files in it are replaced.
+        trained_on: the wavelengths that they know.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: value.astype(np.float16) for key, value in _named(nnx.state(model)).items()}
     np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **arrays)
-    text = json.dumps({"name": name, "model": dataclasses.asdict(model.config)}, indent=2)
+    sizes = dataclasses.asdict(model.config)
+    text = json.dumps({"name": name, "model": sizes, "trained_on": trained_on}, indent=2)
     (folder / _CONFIG).write_text(text + "\n", encoding="utf-8")
 
 
@@ -96,6 +118,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{folder}: there are no weights: {_CONFIG} is missing") from None
     except ValueError:
         config = None
-    if not isinstance(config, dict) or config.keys() != {"name", "model"}:
-        raise ValueError(f"{path}: does not describe weights: install permjax again")
+    # Older weights do not tell what they were trained on.
+    if not isinstance(config, dict) or config.keys() - {"trained_on"} != {"name", "model"}:
+        _refuse(path)
     return config
+
+
+def _refuse(path: Path) -> NoReturn:
+    raise ValueError(f"{path}: does not describe weights: install permjax again") from None

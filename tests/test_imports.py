@@ -18,6 +18,7 @@ LEVELS = [
         "products",
         "plausibility",
         "styles",
+        "trained_on",
     },
     {"compiled", "mask_options", "models", "losses", "metrics", "augmentation", "rasters"},
     {"config", "logs", "mtl", "mask_files", "windows", "quicklook"},

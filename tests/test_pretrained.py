@@ -25,7 +25,7 @@ def model():
 
 
 def test_what_is_written_comes_back_as_near_as_float16(model, tmp_path):
-    write_weights(model, "small", tmp_path / "new" / "folder")
+    write_weights(model, "small", tmp_path / "new" / "folder", {})
     again = read_weights(tmp_path / "new" / "folder")
     assert weights_name(tmp_path / "new" / "folder") == "small"
     ours, theirs = (jax.tree.leaves(nnx.state(m)) for m in (model, again))
@@ -36,7 +36,7 @@ def test_what_is_written_comes_back_as_near_as_float16(model, tmp_path):
 
 def test_the_same_weights_are_the_same_bytes(model, tmp_path):
     for folder in ("one", "two"):
-        write_weights(model, "small", tmp_path / folder)
+        write_weights(model, "small", tmp_path / folder, {})
     one, two = ((tmp_path / folder / "weights.npz").read_bytes() for folder in ("one", "two"))
     assert one == two
 
@@ -73,14 +73,14 @@ def test_cut_weights_are_one_sentence(keep, tmp_path):
 
 
 def test_pickled_weights_are_refused(model, tmp_path):
-    write_weights(model, "small", tmp_path)
+    write_weights(model, "small", tmp_path, {})
     np.savez(tmp_path / "weights.npz", evil=np.array([{"a": 1}], object))
     with pytest.raises(ValueError, match="damaged"):
         read_weights(tmp_path)
 
 
 def test_weights_of_another_model_are_refused(model, tmp_path):
-    write_weights(model, "small", tmp_path)
+    write_weights(model, "small", tmp_path, {})
     config = json.loads((tmp_path / "config.json").read_text())
     config["model"]["features"] = [4, 8]
     (tmp_path / "config.json").write_text(json.dumps(config))
