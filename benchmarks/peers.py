@@ -29,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 PATCHES = ROOT.parent / "shared" / "data" / "sentinel2_sen12mscr_pairs"
 CORES = 2
 REPEATS = 3
+ENVIRONMENTS = Path.home() / ".cache" / "permjax" / "peers"
+"""Where the peers' virtual environments live, if nothing else is asked for."""
 
 
 class Peer(NamedTuple):
@@ -108,8 +110,7 @@ def main() -> None:
     """Set up, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--side", type=int, default=2048, help="pixels along a side of the image")
-    default = Path.home() / ".cache" / "permjax" / "peers"
-    parser.add_argument("--environments", type=Path, default=default, help="where peers live")
+    parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where peers live")
     options = parser.parse_args()
     pythons = [environment(peer, options.environments) for peer in PEERS]
     if hasattr(os, "sched_setaffinity"):

@@ -3,6 +3,8 @@
 Axes: H height, W width, N bands. Everything is drawn from the generator that is handed in.
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,16 +52,30 @@ def random_turn(image: Image, label: Label, rng: np.random.Generator) -> tuple[I
     return (image[:, ::-1], label[:, ::-1]) if flip else (image, label)
 
 
-def random_bands(wavelength_nm: NDArray, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+PRIMARIES_NM: Final = (480.0, 560.0, 660.0, 840.0)
+"""Blue, green, red and near infrared, which most imagers have."""
+
+
+def random_bands(
+    wavelength_nm: NDArray, kind: NDArray, most: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
     """Indices of a random set of 1 to `most` bands, ascending.
 
-    A quarter of the sets hold visible and near-infrared bands alone, as most small satellites do;
+    An eighth of the sets are blue, green, red, and half of those near infrared too, as many small
+    satellites and drones have them; an eighth three or four other visible and near-infrared bands;
     a quarter as many bands as may be; the rest any number from three up, uniformly.
     """
+    wavelength_nm = np.asarray(wavelength_nm)
     candidates = np.arange(len(wavelength_nm))
     kind_of_set = rng.random()
+    if kind_of_set < 0.125:
+        reflective = np.flatnonzero(np.asarray(kind) != Kind.BRIGHTNESS_TEMPERATURE)
+        primaries = PRIMARIES_NM[: int(rng.integers(3, 5))]
+        nearest = [np.abs(np.log(wavelength_nm[reflective] / nm)).argmin() for nm in primaries]
+        chosen = np.unique(reflective[nearest]) if len(reflective) else candidates
+        return chosen[:most]
     if kind_of_set < 0.25:
-        visible = np.flatnonzero(np.asarray(wavelength_nm) < 950)
+        visible = np.flatnonzero(wavelength_nm < 950)
         candidates = visible if len(visible) else candidates
     limit = min(len(candidates), most)
     if kind_of_set < 0.25:
@@ -67,6 +83,19 @@ def random_bands(wavelength_nm: NDArray, most: int, rng: np.random.Generator) ->
     elif kind_of_set < 0.75:
         limit = int(rng.integers(min(3, limit), limit + 1))
     return np.sort(rng.choice(candidates, limit, replace=False))
+
+
+def random_description(bands: BandDescription, rng: np.random.Generator) -> BandDescription:
+    """Descriptions a little off: centres by 5 % of the width, widths by 10 % (standard deviations).
+
+    Sensors of one design differ as much, and tables of bands among themselves.
+    """
+    count = len(bands.wavelength_nm)
+    moved = bands.wavelength_nm + rng.normal(0, 0.05, count) * bands.bandwidth_nm
+    width = bands.bandwidth_nm * np.exp(rng.normal(0, 0.1, count))
+    return bands._replace(
+        wavelength_nm=moved.astype(np.float32), bandwidth_nm=width.astype(np.float32)
+    )
 
 
 def random_radiometry(image: Image, bands: BandDescription, rng: np.random.Generator) -> Image:

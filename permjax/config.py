@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,9 @@ class TrainConfig:
         patch_size: side of the squares cut from the records to train on, in pixels.
         band_slots: numbers of bands that a batch may have; each is compiled once.
         shadow_weight: how often a pixel of cloud shadow counts in the loss.
-        simulated_share: share of examples that are simulated, where there are real ones too.
+        shares: of the examples, as `simulated=0.5,geotiff_folder/mine=0.2`: each is that of the
+            data sets whose names begin so (of two beginnings the longer counts); the others share
+            what is left.
         coarse_share: share of examples seen at half their resolution, where records are as large.
         surface_share: share of examples turned into an estimate of surface reflectance.
         learning_rate: the highest, reached after the warm-up.
@@ -66,7 +69,7 @@ class TrainConfig:
     patch_size: int = 64
     band_slots: tuple[int, ...] = (4, 8, 13)
     shadow_weight: float = 3.0
-    simulated_share: float = 0.5
+    shares: CommaList = ("simulated=0.5",)
     coarse_share: float = 0.25
     surface_share: float = 0.2
     learning_rate: float = 2e-3
@@ -87,7 +90,8 @@ class TrainConfig:
             raise ValueError(f"band_slots must be positive, not {self.band_slots}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
-        for name in ("simulated_share", "coarse_share", "surface_share", "warmup_share"):
+        read_shares(self.shares)
+        for name in ("coarse_share", "surface_share", "warmup_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         for name in ("learning_rate", "shadow_weight"):
@@ -98,6 +102,26 @@ class TrainConfig:
     def records_dir(self) -> Path:
         """Where the prepared records of this run lie."""
         return self.data_dir or self.workdir / "data"
+
+
+def read_shares(words: Sequence[str]) -> dict[str, float]:
+    """The share of the examples that data sets of each beginning have, from `simulated=0.5`.
+
+    Raises:
+        ValueError: a word is of another form, or the shares add up to more than 1.
+    """
+    shares = {}
+    for word in words:
+        name, _, number = word.rpartition("=")
+        try:
+            shares[name] = float(number)
+        except ValueError:
+            shares[name] = math.nan
+        if not name or not 0 <= shares[name] <= 1:
+            raise ValueError(f"shares are given as NAME=NUMBER from 0 to 1, not {word!r}")
+    if sum(shares.values()) > 1 + 1e-9:
+        raise ValueError(f"shares add up to more than 1: {', '.join(words)}")
+    return shares
 
 
 @dataclass(frozen=True)
@@ -177,7 +201,7 @@ def load_config(workdir: Path) -> TrainConfig:
         raise FileNotFoundError(f"no run in {workdir}: {path} is missing; train one with train.py")
     try:
         values = json.loads(path.read_text())
-        for name in ("sensors", "band_slots"):
+        for name in ("sensors", "band_slots", "shares"):
             values[name] = tuple(values[name])
         model = values["model"] | {"features": tuple(values["model"]["features"])}
         data_dir = values["data_dir"] and Path(values["data_dir"])

@@ -4,7 +4,7 @@ Axes: B batch, H height, W width, N bands.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 
 from permjax import augmentation
 from permjax.bands import BandDescription
-from permjax.config import TrainConfig
+from permjax.config import TrainConfig, read_shares
 from permjax.radiometry import dequantise
 from permjax.sensors import Sensor
 
@@ -95,8 +95,8 @@ def find_datasets(
 def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.IterDataset[Batch]:
     """Endless batches of augmented training examples of all datasets.
 
-    Simulated datasets come equally often, real ones as the roots of their numbers of records: a
-    small one counts, and is not learnt by heart.
+    `config.shares` divides the examples among groups of datasets; within one, datasets come as the
+    roots of their numbers of records: a small one counts, and is not learnt by heart.
     Every batch has one of `config.band_slots` as its number of bands, drawn for each batch, and
     each example its own random bands in them; so the step is compiled once for each entry, while
     one batch mixes sensors. The state of the iterator resumes with the identical next batch.
@@ -104,29 +104,44 @@ def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.
     Raises:
         FileNotFoundError: if no dataset has training records.
     """
-    sources, weights = [], []
+    sources, names, sizes = [], [], []
     for i, dataset in enumerate(datasets):
         if len(records := dataset.records("train")):
             source = grain.MapDataset.source(records).seed(config.seed + i)
             sources.append(source.shuffle().repeat())
-            simulated = dataset.builder == "simulated"
-            weights.append((simulated, 1.0 if simulated else math.sqrt(len(records))))
+            names.append(dataset.name)
+            sizes.append(len(records))
     if not sources:
-        names = ", ".join(dataset.name for dataset in datasets)
-        raise FileNotFoundError(f"no training records in {names}: prepare more scenes")
+        named = ", ".join(dataset.name for dataset in datasets)
+        raise FileNotFoundError(f"no training records in {named}: prepare more scenes")
     return (
-        grain.MapDataset.mix(sources, _shares(weights, config.simulated_share))
+        grain.MapDataset.mix(sources, dataset_shares(names, sizes, read_shares(config.shares)))
         .map_with_index(partial(_training_example, config=config))
         .batch(config.batch_size, drop_remainder=True)
         .to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=64))
     )
 
 
-def _shares(weights: Sequence[tuple[bool, float]], simulated_share: float) -> list[float]:
-    """The share of each source in the examples, from whether it is simulated and its weight."""
-    totals = {kind: sum(w for k, w in weights if k == kind) for kind in (True, False)}
-    shares = {True: simulated_share, False: 1 - simulated_share} if all(totals.values()) else {}
-    return [shares.get(kind, 1.0) * weight / totals[kind] for kind, weight in weights]
+def dataset_shares(
+    names: Sequence[str], sizes: Sequence[int], shares: Mapping[str, float]
+) -> list[float]:
+    """The share of each dataset in the examples; they add up to 1.
+
+    Args:
+        names: of the datasets.
+        sizes: their numbers of records.
+        shares: of groups, by the beginning of their names; those that are not there count nothing.
+            What they leave of 1 is for datasets of no group.
+    """
+    groups = [max(filter(name.startswith, shares), key=len, default="") for name in names]
+    totals = {g: sum(math.sqrt(n) for n, k in zip(sizes, groups, strict=True) if k == g)
+              for g in groups}  # fmt: skip
+    parts = {g: shares.get(g, max(1 - sum(shares.values()), 0.0)) for g in totals}
+    if not (whole := sum(parts.values())):
+        parts, whole = dict.fromkeys(parts, 1.0), len(parts)
+    return [
+        parts[g] / whole * math.sqrt(size) / totals[g] for size, g in zip(sizes, groups, strict=True)
+    ]
 
 
 def _training_example(index: int, record: dict[str, Any], config: TrainConfig) -> Batch:
@@ -134,7 +149,7 @@ def _training_example(index: int, record: dict[str, Any], config: TrainConfig) -
     slots_rng = np.random.default_rng([config.seed, 0, index // config.batch_size])
     slots = int(slots_rng.choice(config.band_slots))
     rng = np.random.default_rng([config.seed, 1, index])
-    chosen = augmentation.random_bands(record["wavelength_nm"], slots, rng)
+    chosen = augmentation.random_bands(record["wavelength_nm"], record["kind"], slots, rng)
     size = config.patch_size
     coarse = rng.random() < config.coarse_share and min(record["label"].shape) >= 2 * size
     # Cut out first: the rest of a record need not become float32.
@@ -146,6 +161,7 @@ def _training_example(index: int, record: dict[str, Any], config: TrainConfig) -
         image, label = augmentation.halve(image, label)
     image, label = augmentation.random_turn(image, label, rng)
     image = augmentation.random_radiometry(image, bands, rng)
+    bands = augmentation.random_description(bands, rng)
     if rng.random() < config.surface_share:
         sun_elevation_deg = float(record["sun_elevation_deg"])
         image, bands = augmentation.as_surface_reflectance(image, bands, sun_elevation_deg)

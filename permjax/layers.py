@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from permjax.pairs import Activation, Padding, Window, pair_convolution, phases
+from permjax.pairs import Activation, Padding, Window, neighbourhoods, pair_convolution, phases
 
 Array = jax.Array | np.ndarray
 
@@ -123,6 +123,66 @@ class PairwiseBandConv(nnx.Module):
             raise ValueError(f"the image {image.shape} has no pixels or no bands")
         if self.padding == "VALID" and min(height, width) < k:
             raise ValueError(f"{height} x {width} pixels are fewer than the kernel's {k} x {k}")
+
+
+class BandSumConv(nnx.Module):
+    """A convolution of every band by a kernel that its descriptor sets, averaged over the bands.
+
+        y = 1/m * sum over i of  v_i (K(d_i) * x_i + W d_i) + b,   K(d) = sum over c of d_c K_c
+
+    The laws of `PairwiseBandConv` hold for it. For one set of bands it is an ordinary convolution,
+    whose kernels are told by the descriptions instead of learnt band by band; it costs O(n).
+
+    Args:
+        features: F, the number of output features.
+        descriptor_size: D, the number of components of a descriptor.
+        kernel_size: k, the side of the square kernels.
+        strides: step between output pixels, in pixels.
+        dtype: of the image and the output; that of the parameters if None.
+        rngs: source of the initial parameters.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        descriptor_size: int,
+        kernel_size: int = 3,
+        *,
+        strides: int = 1,
+        dtype: jnp.dtype | None = None,
+        rngs: nnx.Rngs,
+    ):
+        initial = nnx.initializers.lecun_normal(in_axis=(0, 1))
+        shape = (kernel_size**2, descriptor_size, features)
+        self.kernel = nnx.Param(initial(rngs.params(), shape))
+        initial = nnx.initializers.lecun_normal()
+        self.descriptor_kernel = nnx.Param(initial(rngs.params(), (descriptor_size, features)))
+        self.bias = nnx.Param(jnp.zeros(features))
+        self.window = Window(kernel_size, strides, "SAME", lambda x: x)
+        self.dtype = dtype
+
+    def __call__(self, image: Array, descriptors: Array, valid: Array) -> jax.Array:
+        """Convolve all bands.
+
+        Args:
+            image: `[B, H, W, N]`.
+            descriptors: `[B, N, D]`.
+            valid: bool `[B, N]`, False for a band that is not there.
+
+        Returns:
+            `[B, H', W', F]`; H' = ceil(H / strides).
+        """
+        dtype = self.dtype or self.kernel.dtype
+        valid = jnp.asarray(valid)
+        weights = valid / jnp.maximum(valid.sum(-1, keepdims=True), 1)
+        described = jnp.where(valid[..., None], descriptors, 0) * weights[..., None]
+        image = jnp.where(valid[:, None, None, :], image, 0).astype(dtype)
+        kernel = jnp.einsum("bnd,kdf->bknf", described, self.kernel[...], precision="highest")
+        bias = jnp.einsum("bnd,df->bf", described, self.descriptor_kernel[...], precision="highest")
+        views = neighbourhoods(image, self.window)
+        kernel = kernel.reshape(len(image), -1, kernel.shape[-1]).astype(dtype)
+        y = jnp.einsum("bhwc,bcf->bhwf", views, kernel)
+        return y + (bias + self.bias[...])[:, None, None].astype(dtype)
 
 
 def reference(

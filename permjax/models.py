@@ -14,7 +14,8 @@ from flax import nnx
 
 from permjax.bands import BandDescription, Kind
 from permjax.classes import CLASS_COUNT
-from permjax.layers import Array, PairwiseBandConv
+from permjax.convolutions import convolve
+from permjax.layers import Array, BandSumConv, PairwiseBandConv
 
 # The descriptors span the windows in which optical sensors have bands: 400 nm to 14 um in
 # wavelength, 1 nm to 2 um in bandwidth. Outside the encoding goes on smoothly.
@@ -29,16 +30,22 @@ class ModelConfig:
     Attributes:
         features: of the levels at 1/2, 1/4, 1/8, ... of the image's resolution.
         descriptor_size: D, components of an encoded band description.
+        pairs: the first layer sums over pairs of bands.
+        sums: the first layer sums over bands; one of the two at least.
         bfloat16: compute in bfloat16 (for accelerators); parameters stay float32.
     """
 
     features: tuple[int, ...] = (32, 48, 96, 160)
     descriptor_size: int = 32
+    pairs: bool = True
+    sums: bool = True
     bfloat16: bool = False
 
     def __post_init__(self):
         if not self.features or min(self.features) < 1 or self.descriptor_size < 1:
             raise ValueError("features and descriptor_size of the model must be positive")
+        if not (self.pairs or self.sums):
+            raise ValueError("a model without pairs and without sums sees nothing: leave one of them")
 
 
 class DescriptorEncoder(nnx.Module):
@@ -46,18 +53,24 @@ class DescriptorEncoder(nnx.Module):
 
     The logarithms of wavelength and bandwidth enter through sines and cosines of few low
     frequencies (Tancik et al. 2020, "Fourier Features Let Networks Learn High Frequency
-    Functions"), the kind one-hot, then a perceptron with one hidden layer.
+    Functions"), the kind one-hot, then a perceptron with one hidden layer. To each code is added
+    what follows from it and the mean of the codes of all valid bands (Zaheer et al. 2017, "Deep
+    Sets"): a band means something else where others are missing. That part begins at zero.
     """
 
     def __init__(self, size: int, *, rngs: nnx.Rngs):
         self.hidden = nnx.Linear(2 * (5 + 2) + 2 + len(Kind), 2 * size, rngs=rngs)
         self.out = nnx.Linear(2 * size, size, rngs=rngs)
+        self.own = nnx.Linear(size, 2 * size, rngs=rngs)
+        self.mean = nnx.Linear(size, 2 * size, use_bias=False, rngs=rngs)
+        zeros = nnx.initializers.zeros
+        self.change = nnx.Linear(2 * size, size, kernel_init=zeros, rngs=rngs)
 
-    def __call__(self, bands: BandDescription) -> jax.Array:
-        """Encode: arrays `[..., N]` to `[..., N, D]`."""
+    def __call__(self, bands: BandDescription, valid: Array) -> jax.Array:
+        """Encode: arrays `[..., N]` to `[..., N, D]`; bands that are not valid change no other."""
         wavelength = _log_position(bands.wavelength_nm, WAVELENGTH_RANGE_NM)
         bandwidth = _log_position(bands.bandwidth_nm, BANDWIDTH_RANGE_NM)
-        code = jnp.concatenate(
+        traits = jnp.concatenate(
             [
                 _waves(wavelength, octaves=5),
                 _waves(bandwidth, octaves=2),
@@ -67,7 +80,30 @@ class DescriptorEncoder(nnx.Module):
             ],
             axis=-1,
         )
-        return self.out(jax.nn.gelu(self.hidden(code)))
+        valid = jnp.asarray(valid)[..., None]
+        code = jnp.where(valid, self.out(jax.nn.gelu(self.hidden(traits))), 0)
+        mean = code.sum(-2, keepdims=True) / jnp.maximum(valid.sum(-2, keepdims=True), 1)
+        return code + self.change(jax.nn.gelu(self.own(code) + self.mean(mean)))
+
+
+class BandStem(nnx.Module):
+    """The first layer: any number of described bands to features, at half the resolution.
+
+    The sum of a `PairwiseBandConv`, which tells what bands are to each other, and a `BandSumConv`,
+    which takes from each band what its description calls for.
+    """
+
+    def __init__(self, config: ModelConfig, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+        sizes = config.features[0], config.descriptor_size
+        self.pairs = (
+            PairwiseBandConv(*sizes, strides=2, dtype=dtype, rngs=rngs) if config.pairs else None
+        )
+        self.sums = BandSumConv(*sizes, strides=2, dtype=dtype, rngs=rngs) if config.sums else None
+
+    def __call__(self, image: jax.Array, codes: jax.Array, valid: Array) -> jax.Array:
+        """`[B, H, W, N]`, `[B, N, D]`, bool `[B, N]` to `[B, H/2, W/2, F]`."""
+        layers = (layer for layer in (self.pairs, self.sums) if layer is not None)
+        return sum((layer(image, codes, valid) for layer in layers), start=jnp.zeros(()))
 
 
 def _log_position(value: Array, limits: tuple[float, float]) -> jax.Array:
@@ -100,6 +136,12 @@ def normalise(image: Array, kind: Array) -> jax.Array:
     return jnp.nan_to_num(jnp.where(thermal, temperature, reflectance))
 
 
+def _conv(a: int, b: int, strides: int, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.Conv:
+    """A 3 x 3 convolution from `a` to `b` features."""
+    form: dict[str, Any] = {"conv_general_dilated": convolve}
+    return nnx.Conv(a, b, (3, 3), strides=strides, dtype=dtype, rngs=rngs, **form)
+
+
 class ConvBlock(nnx.Module):
     """A 3 x 3 convolution after a normalisation of each pixel by itself, added to its input.
 
@@ -108,7 +150,7 @@ class ConvBlock(nnx.Module):
 
     def __init__(self, features: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
         self.norm = nnx.LayerNorm(features, dtype=dtype, rngs=rngs)
-        self.first = nnx.Conv(features, features, (3, 3), dtype=dtype, rngs=rngs)
+        self.first = _conv(features, features, 1, dtype=dtype, rngs=rngs)
         self.second = nnx.Linear(features, features, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -119,7 +161,7 @@ class ConvBlock(nnx.Module):
 class CloudMasker(nnx.Module):
     """Class logits for images of any described bands, any height and width.
 
-    PairwiseBandConv at half the resolution, then an encoder-decoder with a level for each entry
+    A `BandStem` at half the resolution, then an encoder-decoder with a level for each entry
     of `config.features`. The order of the bands does not matter, and neither do bands that are
     not valid. Images are padded at the lower right by their edge to a multiple of the coarsest
     level's step.
@@ -134,11 +176,9 @@ class CloudMasker(nnx.Module):
         widths = config.features
         self.config, self.step = config, 2 ** len(widths)
         self.encoder = DescriptorEncoder(config.descriptor_size, rngs=rngs)
-        self.stem = PairwiseBandConv(
-            widths[0], config.descriptor_size, strides=2, dtype=dtype, rngs=rngs
-        )
+        self.stem = BandStem(config, dtype=dtype, rngs=rngs)
         self.downs = nnx.List(
-            nnx.Conv(a, b, (3, 3), strides=2, dtype=dtype, rngs=rngs) for a, b in pairwise(widths)
+            _conv(a, b, 2, dtype=dtype, rngs=rngs) for a, b in pairwise(widths)
         )
         self.down_blocks = nnx.List(
             nnx.List(ConvBlock(b, dtype=dtype, rngs=rngs) for _ in range(2)) for b in widths[1:]
@@ -166,7 +206,7 @@ class CloudMasker(nnx.Module):
         height, width = image.shape[1:3]
         pads = [(0, 0), (0, -height % self.step), (0, -width % self.step), (0, 0)]
         x = jnp.pad(normalise(image, bands.kind), pads, mode="edge")
-        x = self.stem(x, self.encoder(bands), valid)
+        x = self.stem(x, self.encoder(bands, valid), valid)
         skips = []
         for down, blocks in zip(self.downs, self.down_blocks, strict=True):
             skips.append(x)

@@ -74,6 +74,20 @@ def phases(image: jax.Array, window: Window) -> jax.Array:
     return image.reshape(b, n, s * s, height // s, width // s)
 
 
+def neighbourhoods(image: jax.Array, window: Window) -> jax.Array:
+    """What the kernel sees at each of its places: `[B, H, W, N]` to `[B, H', W', k k N]`.
+
+    As a matrix for one product: a convolution with a kernel for each image is slow in XLA.
+    """
+    k, s = window.size, window.strides
+    pads = lax.padtype_to_pads(image.shape[1:3], (k, k), (s, s), window.padding)
+    image = jnp.pad(image, [(0, 0), *pads, (0, 0)])
+    height, width = ((size - k) // s * s + 1 for size in image.shape[1:3])
+    places = [divmod(place, k) for place in range(k * k)]
+    views = [image[:, y : y + height : s, x : x + width : s] for y, x in places]
+    return lax.optimization_barrier(jnp.concatenate(views, axis=-1))
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
 def pair_convolution(
     x: jax.Array, kernel: jax.Array, biases: jax.Array, weights: jax.Array, window: Window

@@ -1,0 +1,234 @@
+"""How right masks are on real images labelled by hand, beside ukis-csmask 1.0.0.
+
+`python -m benchmarks.accuracy [--dir=local/pretrained] [--samples=../shared/data]` after
+`python -m recipes.pretrained folds`: each image is masked by the weights of the fold in which it
+was held out. `--workdir=RUN` tests one run on all images instead, honest where it saw none of them;
+`--pretrained` the weights that come with permjax, which saw them all.
+
+Cloud is thick or thin. A set's figures are those of all its pixels; the mean is over sets.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.csmask import Image, probabilities
+from data_prep.geotiff_folder.images import find_images, open_pair
+from data_prep.geotiff_folder.packing import all_label_bits
+from data_prep.geotiff_folder.table import read_table
+from permjax.augmentation import PRIMARIES_NM
+from permjax.bands import BandDescription, Kind
+from permjax.checkpoints import load_model
+from permjax.classes import CLOUD, UNLABELLED, CloudClass
+from permjax.inference import Masker
+from permjax.metrics import MaskCounts, count_mask
+from permjax.rasters import read_dn
+from permjax.weights import load_pretrained
+from recipes.samples import LABELLED, folds
+
+LIMITS: Final = {"all bands": 0.0, "one band missing": 0.02, "BGRN": 0.03, "RGB": 0.08}
+"""Sets of bands, and how much less cloud IoU each may have than all bands."""
+DRAWS: Final = 3
+"""How many bands, drawn at random, are left out in turn."""
+BINS: Final = 15
+PEER_LIMITS: Final = "mean cloud IoU .82 and above the peer in each set, shadow F1 .75, ECE .05"
+
+
+class Truth(NamedTuple):
+    """An image labelled by hand: its set, its file, what it shows and its label bits [H, W]."""
+
+    folder: str
+    path: Path
+    image: Image
+    label: NDArray[np.uint8]
+
+
+@dataclass
+class Calibration:
+    """Sums over pixels of the probability of cloud, in bins: of pixels, of it, of cloud."""
+
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, BINS)))
+
+    def add(self, cloud: NDArray[np.floating], label: NDArray[np.uint8]) -> None:
+        """Counts the pixels whose label tells cloud from no cloud."""
+        told = (label != UNLABELLED) & ((label & ~CLOUD == 0) | (label & CLOUD == 0))
+        told &= np.isfinite(cloud)
+        p, true = cloud[told], (label & CLOUD != 0)[told]
+        bins = np.minimum((p * BINS).astype(int), BINS - 1)
+        for row, weights in enumerate((np.ones_like(p), p, true)):
+            self.sums[row] += np.bincount(bins, weights, minlength=BINS)
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: Naeini et al. 2015, "Obtaining Well Calibrated ..."."""
+        count, p, true = self.sums
+        return float(np.abs(p - true).sum() / max(count.sum(), 1))
+
+
+def main() -> None:
+    """Mask, count, print, and write the numbers beside the runs."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dir", type=Path, default=Path("local/pretrained"), help="the recipe's")
+    parser.add_argument("--samples", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--workdir", type=Path, help="one run for all images, not those of folds")
+    parser.add_argument("--pretrained", action="store_true", help="the weights of the package")
+    parser.add_argument("--no_peer", action="store_true", help="leave ukis-csmask out")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    fold_of = folds(options.samples)
+    truths = [truth for folder in LABELLED for truth in read_truths(options.samples / folder)]
+    masker_of = _maskers(options, fold_of)
+    counts, calibrations, of_folds = score(truths, masker_of, fold_of)
+    peer = {} if options.no_peer else score_peer(truths)
+    report(counts, calibrations, peer)
+    if not (options.workdir or options.pretrained):
+        report_folds(of_folds)
+    where = options.workdir or options.dir
+    if where.is_dir():
+        figures = {f"{name}, {bands}": c.scores() for (name, bands), c in counts.items()}
+        (where / "accuracy.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _maskers(options: argparse.Namespace, fold_of: Mapping[Path, int]) -> Callable[[Path], Masker]:
+    """The masker for an image, each loaded once."""
+
+    @cache
+    def of_fold(fold: int) -> Masker:
+        if options.pretrained:
+            return load_pretrained()
+        workdir = options.workdir or options.dir / f"fold{fold}"
+        try:
+            return Masker(load_model(workdir))
+        except FileNotFoundError as error:
+            sys.exit(f"error: {error}")
+
+    shared = options.pretrained or options.workdir
+    return lambda path: of_fold(0 if shared else fold_of[path])
+
+
+def read_truths(folder: Path) -> Iterator[Truth]:
+    """The labelled images of a folder, with the label bits that the default table gives."""
+    paths = find_images(folder)[0]
+    for image, bits in all_label_bits(paths, read_table(), nullcontext()).items():
+        with open_pair(image.path, image.surface) as (scene, label):
+            window = slice(0, scene.height), slice(0, scene.width)
+            codes = read_dn(label, 1, window)
+            read = Image(scene.read(window), scene.bands)
+        yield Truth(folder.name, image.path, read, bits[codes])
+
+
+def band_sets(bands: BandDescription, seed: int) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """The sets of bands that an image is masked with: name and indices."""
+    every = np.arange(len(bands.kind))
+    yield "all bands", every
+    reflected = every[np.asarray(bands.kind) != Kind.BRIGHTNESS_TEMPERATURE]
+    near = [np.abs(bands.wavelength_nm[reflected] / nm - 1).argmin() for nm in PRIMARIES_NM]
+    yield "BGRN", reflected[near]
+    yield "RGB", reflected[near[:3]]
+    for left_out in np.random.default_rng(seed).choice(every, DRAWS, replace=False):
+        yield "one band missing", np.delete(every, left_out)
+
+
+Scores = dict[tuple[str, str], MaskCounts]
+"""Counts of each set of images and set of bands."""
+
+
+def score(
+    truths: list[Truth], masker_of: Callable[[Path], Masker], fold_of: Mapping[Path, int]
+) -> tuple[Scores, dict[tuple[str, str], Calibration], dict[int, Scores]]:
+    """Counts and calibrations of sets of images and bands; and counts of each fold, all bands."""
+    counts: Scores = {}
+    calibrations: dict[tuple[str, str], Calibration] = {}
+    of_folds: dict[int, Scores] = {}
+    for seed, (folder, path, image, label) in enumerate(truths):
+        for name, chosen in band_sets(image.bands, seed):
+            bands = BandDescription(*(trait[chosen] for trait in image.bands))
+            mask = masker_of(path).predict(
+                image.values[..., chosen],
+                wavelength_nm=bands.wavelength_nm,
+                bandwidth_nm=bands.bandwidth_nm,
+                kind=[Kind(k).word for k in bands.kind],
+            )
+            key, own = (folder, name), count_mask(mask.classes, label)
+            counts[key] = counts.get(key, MaskCounts()) + own
+            cloud = mask.probabilities[..., CloudClass.THICK_CLOUD]
+            cloud = cloud + mask.probabilities[..., CloudClass.THIN_CLOUD]
+            calibrations.setdefault(key, Calibration()).add(cloud, label)
+            if name == "all bands":
+                fold = of_folds.setdefault(fold_of[path], {})
+                fold[key] = fold.get(key, MaskCounts()) + own
+    return counts, calibrations, of_folds
+
+
+def score_peer(truths: list[Truth]) -> Mapping[str, MaskCounts]:
+    """Counts of ukis-csmask in each set of images, with the bands that it takes."""
+    codes = np.array([CloudClass.CLEAR, CloudClass.THICK_CLOUD, CloudClass.CLOUD_SHADOW], np.uint8)
+    counts: dict[str, MaskCounts] = {}
+    for truth, probable in zip(truths, probabilities([t.image for t in truths]), strict=True):
+        if probable is not None:
+            own = count_mask(codes[probable.argmax(-1)], truth.label)
+            counts[truth.folder] = counts.get(truth.folder, MaskCounts()) + own
+    return counts
+
+
+def report(
+    counts: Scores,
+    calibrations: Mapping[tuple[str, str], Calibration],
+    peer: Mapping[str, MaskCounts],
+) -> None:
+    """Prints a row for each set of images and bands, and the means over sets of images."""
+    columns = ("set", "bands", "cloud IoU", "peer", "shadow F1", "peer", "precision", "recall")
+    table = Table(*columns, "ECE", title=f"limits: {PEER_LIMITS}")
+    for (folder, bands), count in counts.items():
+        scores = count.scores()
+        other = peer[folder].scores() if bands == "all bands" and folder in peer else {}
+        figures = (scores["iou"], other.get("iou"), scores["shadow_f1"], other.get("shadow_f1"))
+        figures = (*figures, scores["precision"], scores["recall"])
+        table.add_row(folder, bands, *map(_text, figures), _text(calibrations[folder, bands].error))
+    table.add_section()
+    whole = _mean(counts, "all bands", "iou")
+    for bands, limit in LIMITS.items():
+        mean = _mean(counts, bands, "iou")
+        less = f"{whole - mean:+.3f} less (limit {limit:.2f})" if limit else ""
+        others = [c.scores()["iou"] for c in peer.values()] if not limit else []
+        peer_mean = float(np.mean(others)) if others else None
+        shadow = _mean(counts, bands, "shadow_f1")
+        table.add_row("mean", bands, _text(mean), _text(peer_mean), _text(shadow), less)
+    Console(width=max(Console().width, 120)).print(table)
+
+
+def report_folds(of_folds: Mapping[int, Scores]) -> None:
+    """Prints the cloud IoU and shadow F1 of each fold, over the images that it held out."""
+    table = Table("fold", *LABELLED, title="cloud IoU / shadow F1 of each fold, all bands")
+    for fold, counts in sorted(of_folds.items()):
+        row = []
+        for name in LABELLED:
+            scores = counts.get((name, "all bands"), MaskCounts()).scores()
+            row.append(f"{_text(scores['iou'])} / {_text(scores['shadow_f1'])}")
+        table.add_row(str(fold), *row)
+    Console().print(table)
+
+
+def _mean(counts: Scores, bands: str, name: str) -> float:
+    return float(np.nanmean([c.scores()[name] for (_, b), c in counts.items() if b == bands]))
+
+
+def _text(figure: float | None) -> str:
+    return "-" if figure is None or np.isnan(figure) else f"{figure:.3f}"
+
+
+if __name__ == "__main__":
+    main()

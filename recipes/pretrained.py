@@ -1,0 +1,123 @@
+"""The weights that come with permjax: `python -m recipes.pretrained STAGE`, stage by stage.
+
+`prepare` makes records, `base` trains on all that nobody labelled by hand, `folds` goes on from
+there five times, each time with a fifth of the hand-labelled images held out, and `final` once with
+all of them. Then `python -m benchmarks.accuracy` prints how right the folds are, and
+`python -m permjax.export_weights --workdir=DIR/final --name=NAME` puts the final weights into the
+package. A stage that was stopped goes on where it was; `all` is one after another.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from permjax.cli import report_errors
+from permjax.config import TrainConfig
+from permjax.training import train
+from recipes import samples
+
+COMMON: Final[Mapping[str, Any]] = {
+    "data": "all",
+    "patch_size": 128,
+    "batch_size": 8,
+    "band_slots": (4, 8, 13),
+    "save_every": 250,
+}
+BASE: Final[Mapping[str, Any]] = {
+    "init": "pretrained",
+    "steps": 6500,
+    "learning_rate": 1.5e-3,
+    "shares": (
+        "simulated/virtual=0.15",
+        "simulated=0.2",
+        "clouded=0.3",
+        "geotiff_folder/taught=0.25",
+    ),
+}
+FINE: Final[Mapping[str, Any]] = {
+    "steps": 800,
+    "learning_rate": 6e-4,
+    "shares": (
+        "simulated/virtual=0.08",
+        "simulated=0.12",
+        "clouded=0.2",
+        "geotiff_folder/taught=0.15",
+        "geotiff_folder/landsat8_biome=0.22",
+        "geotiff_folder/sentinel2_radiant=0.08",
+        "geotiff_folder/sentinel2_ukis=0.08",
+    ),
+}
+
+
+class Recipe:
+    """The stages of one directory.
+
+    Args:
+        folder: where records, runs and all else are put.
+        source: the folder of samples.
+    """
+
+    def __init__(self, folder: Path, source: Path):
+        self.folder, self.source = folder.absolute(), source
+
+    def prepare(self) -> None:
+        """Makes the records of all stages; what is there stays."""
+        records = self.folder / "records"
+        samples.simulate(records)
+        samples.pack(self.source, self.folder, records, held_out=True)
+        samples.write_virtual_sensors(self.folder / "virtual")
+
+    def base(self) -> None:
+        """Trains on simulated scenes, simulated clouds over real ground, and taught labels."""
+        self._train("base", self.folder / "records", BASE)
+
+    def folds(self) -> None:
+        """Goes on from the base five times, a fifth of the labelled images held out each time."""
+        fold_of = samples.folds(self.source)
+        for fold in range(samples.FOLDS):
+            test = [image for image, own in fold_of.items() if own == fold]
+            records = self._labelled(f"fold{fold}", test)
+            self._train(f"fold{fold}", records, FINE | {"init": str(self.folder / "base")})
+
+    def final(self) -> None:
+        """Goes on from the base with every image that there is."""
+        records = self._labelled("final", ())
+        self._train("final", records, FINE | {"init": str(self.folder / "base")})
+
+    def _labelled(self, name: str, test: Any) -> Path:
+        """Records of a run: those of the base, by links, and images labelled by hand."""
+        records = self.folder / f"records_{name}"
+        (records / "geotiff_folder").mkdir(parents=True, exist_ok=True)
+        shared = self.folder / "records"
+        for path in (*shared.glob("geotiff_folder/*"), shared / "simulated", shared / "clouded"):
+            link = records / path.relative_to(shared)
+            if not link.exists():
+                link.symlink_to(path)
+        samples.pack_labelled(self.source, self.folder / "tables" / name, records, test)
+        return records
+
+    def _train(self, name: str, records: Path, settings: Mapping[str, Any]) -> None:
+        virtual = map(str, sorted((self.folder / "virtual").glob("*.toml")))
+        sensors = (*samples.NAMED, "landsat5_mss", "planetscope_dove", *virtual)
+        workdir = self.folder / name
+        train(TrainConfig(sensors=sensors, workdir=workdir, data_dir=records, **COMMON | settings))
+
+
+@report_errors
+def main() -> None:
+    """Run the stages that are asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    stages = ("prepare", "base", "folds", "final")
+    parser.add_argument("stage", choices=(*stages, "all"))
+    parser.add_argument("--dir", type=Path, default=Path("local/pretrained"), help="where all goes")
+    parser.add_argument("--samples", type=Path, default=Path("../shared/data"))
+    options = parser.parse_args()
+    recipe = Recipe(options.dir, options.samples)
+    for stage in stages if options.stage == "all" else (options.stage,):
+        run: Callable[[], None] = getattr(recipe, stage)
+        run()
+
+
+if __name__ == "__main__":
+    main()
