@@ -8,7 +8,7 @@ package. A stage that was stopped goes on where it was; `all` is one after anoth
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +17,14 @@ from permjax.config import TrainConfig
 from permjax.training import train
 from recipes import samples
 
-COMMON: Final[Mapping[str, Any]] = {
+COMMON: Final[dict[str, Any]] = {
     "data": "all",
     "patch_size": 128,
     "batch_size": 8,
     "band_slots": (4, 8, 13),
     "save_every": 250,
 }
-BASE: Final[Mapping[str, Any]] = {
+BASE: Final[dict[str, Any]] = {
     "init": "pretrained",
     "steps": 6500,
     "learning_rate": 1.5e-3,
@@ -35,7 +35,7 @@ BASE: Final[Mapping[str, Any]] = {
         "geotiff_folder/taught=0.25",
     ),
 }
-FINE: Final[Mapping[str, Any]] = {
+FINE: Final[dict[str, Any]] = {
     "steps": 800,
     "learning_rate": 6e-4,
     "shares": (
@@ -97,7 +97,7 @@ class Recipe:
         samples.pack_labelled(self.source, self.folder / "tables" / name, records, test)
         return records
 
-    def _train(self, name: str, records: Path, settings: Mapping[str, Any]) -> None:
+    def _train(self, name: str, records: Path, settings: dict[str, Any]) -> None:
         virtual = map(str, sorted((self.folder / "virtual").glob("*.toml")))
         sensors = (*samples.NAMED, "landsat5_mss", "planetscope_dove", *virtual)
         workdir = self.folder / name
