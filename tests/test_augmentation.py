@@ -55,9 +55,9 @@ def test_bands_are_a_sorted_set_within_the_limit(count, most, rng):
 
 def test_band_sets_vary_and_include_all_bands_and_visible_ones_alone():
     sets = [
-        tuple(augmentation.random_bands(
-                BANDS.wavelength_nm, BANDS.kind, 13, np.random.default_rng(k)
-            ))
+        tuple(
+            augmentation.random_bands(BANDS.wavelength_nm, BANDS.kind, 13, np.random.default_rng(k))
+        )
         for k in range(300)
     ]
     assert tuple(range(11)) in sets
