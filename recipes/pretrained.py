@@ -37,7 +37,7 @@ BASE: Final[dict[str, Any]] = {
     ),
 }
 FINE: Final[dict[str, Any]] = {
-    "steps": 800,
+    "steps": 700,
     "learning_rate": 6e-4,
     "shares": (
         "simulated/virtual=0.08",
