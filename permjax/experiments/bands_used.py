@@ -16,9 +16,9 @@ from permjax.experiments.plots import LINES, SERIES, panel
 from permjax.experiments.predicting import See, count_clouds, with_bands
 from permjax.sensors import Sensor
 
-SUBSETS: Final = 4
+SUBSETS: Final = 3
 """Random choices of each number of bands."""
-SLIDES: Final = tuple(2.0 ** (k / 4) for k in range(-4, 5))
+SLIDES: Final = tuple(2.0 ** (k / 3) for k in range(-3, 4))
 """Described over true wavelength, from half to double; 1 in the middle."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import jax
 import numpy as np
 from matplotlib.colors import LogNorm
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from permjax.bands import SHORTEST_THERMAL_NM, BandDescription, Kind
@@ -84,6 +85,7 @@ def _encode(model: CloudMasker, wavelength_nm: Any, bandwidth_nm: Any, kind: Any
 def draw_embedding(path: Path, embedding: Mapping[str, Any]) -> None:
     """The map: a line of wavelengths, and on it bands, full where their sensor was trained on."""
     norm = LogNorm(*WAVELENGTH_RANGE_NM)
+    halo = withStroke(linewidth=2.5, foreground="white")
     with panel(path, height=4.2) as axes:
         for thermal in (False, True):
             line = np.array([p["at"] for p in embedding["line"] if p["thermal"] == thermal])
@@ -107,10 +109,11 @@ def draw_embedding(path: Path, embedding: Mapping[str, Any]) -> None:
         for nm in (450, 660, 860, 1380, 1610, 2200, 3700, 6000, 8700, 11000):
             nearest = min(embedding["line"], key=lambda p: abs(np.log(p["wavelength_nm"] / nm)))
             axes.annotate(f"{nm / 1000:g}", nearest["at"], fontsize=8, xytext=(4, 4),
-                          textcoords="offset points")  # fmt: skip
+                          textcoords="offset points", zorder=4, path_effects=[halo])  # fmt: skip
         shares = [f"{100 * share:.0f} %" for share in embedding["explained"]]
         axes.set_xlabel(f"first component ({shares[0]})", fontsize=9)
         axes.set_ylabel(f"second component ({shares[1]})", fontsize=9)
         if drawn is not None:
             bar = axes.figure.colorbar(drawn, ax=axes, location="bottom", aspect=30)
             bar.set_label("wavelength, nm", fontsize=8)
+            bar.ax.tick_params(labelsize=8)

@@ -40,5 +40,6 @@ def draw_left_out(path: Path, sensors: Mapping[str, Mapping[str, Any]]) -> None:
             label = f"{name} on it" if name == "trained" else "never trained on it"
             axes.plot(means, rows, marker, color=colour, label=label)
         axes.set_yticks(rows, list(sensors))
+        axes.set_ylim(-0.5, len(sensors) - 0.5)
         axes.set_xlabel("accuracy, %", fontsize=9)
         axes.figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Final
 
 from permjax.checkpoints import load_model
 from permjax.data import Dataset, Split
@@ -24,7 +25,8 @@ from permjax.experiments.windows import measure_windows, window_curves
 from permjax.report import report_run
 from permjax.sensors import Sensor
 
-MODEL = "prediction"
+TITLES: Final = {"f1": "F1", "iou": "IoU", "shadow_f1": "F1 of shadow"}
+MODEL: Final = "prediction"
 """What the model is called beside the truth."""
 
 
@@ -78,13 +80,13 @@ def report_model(
 def _write(report: Report) -> Path:
     run, metrics = report.results["run"], report.results["metrics"]
     report.heading("Scores")
-    names = list(next(iter(metrics.values())))
+    names: list[str] = list(next(iter(metrics.values())))
     rows = [
         [escape(dataset)] + [report.number("metrics", dataset, name) for name in names]
         for dataset in metrics
     ]
     report.table(
-        ["records", *(name.replace("_", " ") for name in names)],
+        ["records", *(TITLES.get(name, name) for name in names)],
         rows,
         f"Per cent of pixels of the {escape(run['split'])} scenes; F1, precision, recall and IoU "
         "of cloud, thick or thin.",

@@ -16,12 +16,13 @@ from permjax.experiments.predicting import See, class_codes
 from permjax.metrics import answers, count_mask
 from permjax.report import UNKNOWN_COLOUR, composite, label_classes, paint
 
+UNKNOWN: Final = "not labelled, no data"
 DIFFERENCES: Final[Mapping[str, tuple[int, int, int]]] = {
     "{0} right, {1} wrong on cloud": (230, 159, 0),
     "{1} right, {0} wrong on cloud": (0, 0, 0),
     "another class, the same on cloud": (204, 121, 167),
     "the same": (235, 235, 235),
-    "not labelled, no data": UNKNOWN_COLOUR,
+    UNKNOWN: UNKNOWN_COLOUR,
 }
 """What two models, named in the order of the report, make of a pixel, and its sRGB colour: Okabe
 and Ito's (https://jfly.uni-koeln.de/color/)."""

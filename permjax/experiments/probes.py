@@ -10,7 +10,7 @@ from permjax.logs import progress
 from permjax.sensors import Sensor
 
 BATCH_SIZE: Final = 16
-PROBED: Final = 3
+PROBED: Final = 2
 """Batches of an instrument on which bands are taken away and slid: all would take long."""
 
 

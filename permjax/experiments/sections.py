@@ -9,7 +9,7 @@ from permjax.experiments.bands_used import SUBSETS, draw_bands
 from permjax.experiments.calibration import BINS, draw_calibration
 from permjax.experiments.embedding import RELATIVE_WIDTH
 from permjax.experiments.html_report import Report
-from permjax.experiments.pictures import DIFFERENCES, LEAST_MIXED
+from permjax.experiments.pictures import DIFFERENCES, LEAST_MIXED, UNKNOWN
 from permjax.experiments.probes import BATCH_SIZE, PROBED
 from permjax.experiments.windows import METRICS, RESAMPLES, draw_differences, draw_windows
 from permjax.report import UNKNOWN_COLOUR, hex_colour
@@ -28,7 +28,9 @@ METHOD: Final = {
 def tell_windows(report: Report, reference: str | None = None) -> None:
     """Scores of windows against cloud cover; the differences to a reference, if it is given."""
     curves, size = report.results["curves"], report.count("windows", "size")
-    panels = {f"windows_{metric}.png": f"{metric} against cloud cover" for metric in METRICS}
+    panels = {
+        f"windows_{metric}.png": f"{title} against cloud cover" for metric, title in METRICS.items()
+    }
     for file, metric in zip(panels, METRICS, strict=True):
         draw_windows(report.directory / file, curves, metric)
     report.paragraph(
@@ -38,14 +40,16 @@ def tell_windows(report: Report, reference: str | None = None) -> None:
     resamples = report.count("method", "resamples")
     report.figure(
         panels,
-        "Scores in each window (points) against the window's cloud cover, with local linear curves "
+        "Scores in each window (points) against the window's cloud cover, with their local means "
         f"and bands of 95 % ({resamples} resamples of whole scenes). Counts of all seeds are added "
         "in each window; the band tells of scenes, not of seeds.",
         source="curves",
     )
     if reference is None:
         return
-    panels = {f"difference_{metric}.png": f"difference of {metric}" for metric in METRICS}
+    panels = {
+        f"difference_{metric}.png": f"difference of {title}" for metric, title in METRICS.items()
+    }
     for file, metric in zip(panels, METRICS, strict=True):
         draw_differences(report.directory / file, curves, metric, reference)
     report.figure(
@@ -66,14 +70,14 @@ def tell_pictures(report: Report) -> None:
         f"Best and worst are by F1 of the first model, of scenes with at least {least} % cloud and "
         "as much clear sky. Where a label allows several classes, truth shows the first."
     )
-    report.key(colours | {"not labelled, no data": hex_colour(UNKNOWN_COLOUR)})
     names = list(scenes[0]["f1"]) if scenes else []
     if len(names) > 1:
-        meanings = (meaning.format(*names) for meaning in DIFFERENCES)
-        report.key(dict(zip(meanings, map(hex_colour, DIFFERENCES.values()), strict=True)))
+        differences = zip(DIFFERENCES, map(hex_colour, DIFFERENCES.values()), strict=True)
+        colours |= {meaning.format(*names): colour for meaning, colour in differences}
+    report.key(colours | {UNKNOWN: hex_colour(UNKNOWN_COLOUR)})
     for index, scene in enumerate(scenes):
-        scores = ", ".join(
-            f"{escape(name)} F1 {report.number('pictures', index, 'f1', name)} %, "
+        scores = "; ".join(
+            f"{escape(name)}: F1 {report.number('pictures', index, 'f1', name)} %, "
             f"accuracy {report.number('pictures', index, 'accuracy', name)} %"
             for name in scene["f1"]
         )

@@ -50,7 +50,7 @@ def _setting(report: Report) -> None:
     settings = report.results["settings"]
     one, other = (escape(name) for name in settings["train_families"])
     seeds, steps, batch = (
-        report.number("settings", key) for key in ("seeds", "steps", "batch_size")
+        report.count("settings", key) for key in ("seeds", "steps", "batch_size")
     )
     report.heading("Setting")
     report.paragraph(
@@ -105,7 +105,7 @@ def _three_ways(report: Report) -> None:
         for way in results["ways"]
     ]
     report.table(
-        ["trained on", *METRICS],
+        ["trained on", *METRICS.values()],
         rows,
         f"Scores of cloud, thick or thin, on {escape(_tested(report))}, per cent of pixels: mean "
         "and standard deviation over seeds.",
@@ -115,7 +115,7 @@ def _three_ways(report: Report) -> None:
         for way in results["talk"]
     ]
     report.table(
-        ["trained on", *METRICS],
+        ["trained on", *METRICS.values()],
         rows,
         "The talk's own figures: <b>another data set</b>, real Sentinel-2 scenes, and another "
         "model. Only the order of its rows can be compared, not their numbers.",
@@ -167,13 +167,12 @@ def _why(report: Report) -> str:
         f"of {tested}; the model of {tested} alone sees nothing else."
     )
     if report.results["order"]["as_in_talk"]:
-        return f"{steps} The scenes of the other family more than make up for that."
+        return f"{steps} In these runs the scenes of the other family made up for that."
     return (
-        f"{steps} Where the scenes of the other family do not make up for that in so few steps, "
-        "training on both comes out behind. The talk had few labelled scenes of Sentinel-2, to "
-        "which other scenes add; here the tested family may have as many as its model can learn "
-        "from in these steps. More steps, or fewer scenes, would tell these apart; this run does "
-        "not."
+        f"{steps} In these steps the scenes of the other family did not make up for that. They "
+        "can where a family's own labelled scenes are few or alike, and where training lasts until "
+        "they are learnt; whether it was the scenes or the steps, another number of --scenes or of "
+        "--steps would tell."
     )
 
 
@@ -236,7 +235,7 @@ def _left_out(report: Report) -> None:
             for of in ("trained", "never")
         ]
         rows.append([escape(", ".join([name, *twins])), *cells])
-    head = ["sensor and its twins", "accuracy", "never trained", "F1", "never trained"]
+    head = ["sensor and its twins", "accuracy", "never trained on", "F1", "never trained on"]
     report.table(
         head,
         rows,

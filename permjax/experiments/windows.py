@@ -19,10 +19,11 @@ from permjax.experiments.predicting import See, class_codes
 from permjax.metrics import Counts, answers, count_mask
 
 SIZE: Final = 128
-METRICS: Final = ("accuracy", "f1", "precision", "recall")
+METRICS: Final = {"accuracy": "accuracy", "f1": "F1", "precision": "precision", "recall": "recall"}
+"""The scores of cloud that are compared: the name in JSON, and the title."""
 GRID: Final = np.linspace(0, 1, 41)
 """The cloud covers at which curves are computed."""
-KERNEL: Final = 0.12
+KERNEL: Final = 0.1
 """Standard deviation of the smooth curves' Gaussian kernel, in cloud cover."""
 RESAMPLES: Final = 400
 
@@ -121,12 +122,11 @@ class Curve(NamedTuple):
 
 
 def smooth_curve(x: NDArray, y: NDArray, scenes: NDArray) -> Curve:
-    """Local linear regression of `y` on `x`, its band from resampled scenes.
+    """The mean of `y` about each cloud cover, its band from resampled scenes.
 
-    Each point of the curve is the weighted least-squares line there, Gaussian weights (Cleveland
-    1979, "Robust Locally Weighted Regression and Smoothing Scatterplots", without the robust
-    steps). Whole scenes are drawn with replacement, since windows of one scene are alike. A
-    constant comes out as that constant, with a band of no width.
+    Means with Gaussian weights (Nadaraya 1964, "On Estimating Regression"), so the curve stays
+    within the scores, and a constant comes out as that constant with a band of no width. Whole
+    scenes are drawn with replacement, since windows of one scene are alike.
 
     Args:
         x: cloud cover `[P]`.
@@ -138,23 +138,13 @@ def smooth_curve(x: NDArray, y: NDArray, scenes: NDArray) -> Curve:
         return Curve(*(np.full(len(GRID), np.nan),) * 3)
     x, y = x[there], y[there]
     names, scene = np.unique(scenes[there], return_inverse=True)
-    draws = np.random.default_rng(0).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), RESAMPLES
-    )
-    fits = _local_lines(x, y, draws[:, scene])
-    [fit] = _local_lines(x, y, np.ones((1, len(x))))
-    low, high = np.percentile(fits, [2.5, 97.5], axis=0)
+    even = np.full(len(names), 1 / len(names))
+    draws = np.random.default_rng(0).multinomial(len(names), even, RESAMPLES)
+    kernel = np.exp(-0.5 * ((x[:, None] - GRID) / KERNEL) ** 2)
+    weights = np.vstack([np.ones(len(x)), draws[:, scene]])
+    fit, *drawn = (weights @ (kernel * y[:, None])) / (weights @ kernel)
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     return Curve(fit, low, high)
-
-
-def _local_lines(x: NDArray, y: NDArray, weight: NDArray) -> NDArray:
-    """Local lines at `GRID` for each weighting of points: `[P]`, `[P]`, `[R, P]` to `[R, G]`."""
-    away = x[:, None] - GRID
-    kernel = np.exp(-0.5 * (away / KERNEL) ** 2)
-    s0, s1, s2 = (weight @ (kernel * away**power) for power in range(3))
-    t0, t1 = (weight @ (kernel * away**power * y[:, None]) for power in range(2))
-    s2 = s2 + (0.1 * KERNEL) ** 2 * s0  # Where all points have one cover, a level and no slope.
-    return (s2 * t0 - s1 * t1) / (s0 * s2 - s1**2)
 
 
 def draw_windows(path: Path, curves: Mapping[str, Any], metric: str) -> None:
@@ -164,7 +154,7 @@ def draw_windows(path: Path, curves: Mapping[str, Any], metric: str) -> None:
         for (way, of), (colour, line) in zip(curves["ways"].items(), styles, strict=False):
             _draw_curve(axes, curves, of[metric], colour=colour, line=line, label=way)
         axes.set_ylim(-3, 103)
-        axes.set_ylabel(f"{metric}, %", fontsize=9)
+        axes.set_ylabel(f"{METRICS[metric]}, %", fontsize=9)
         axes.figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
 
 
@@ -173,7 +163,7 @@ def draw_differences(path: Path, curves: Mapping[str, Any], metric: str, referen
     with panel(path) as axes:
         axes.axhline(0, color="grey", linewidth=1)
         _draw_curve(axes, curves, curves["differences"][metric], colour="#000000", line="-")
-        axes.set_ylabel(f"{metric}: both - {reference}, points", fontsize=9)
+        axes.set_ylabel(f"{METRICS[metric]}: both - {reference}, points", fontsize=9)
 
 
 def _draw_curve(
@@ -186,7 +176,7 @@ def _draw_curve(
 ) -> None:
     numbers = {key: 100 * np.array(values, float) for key, values in of.items()}
     cover, grid = (100 * np.array(curves[key]) for key in ("cover", "grid"))
-    axes.scatter(cover, numbers["points"], s=5, color=colour, alpha=0.25, linewidths=0)
-    axes.fill_between(grid, numbers["low"], numbers["high"], color=colour, alpha=0.2, linewidth=0)
+    axes.scatter(cover, numbers["points"], s=9, color=colour, alpha=0.3, linewidths=0)
+    axes.fill_between(grid, numbers["low"], numbers["high"], color=colour, alpha=0.15, linewidth=0)
     axes.plot(grid, numbers["fit"], color=colour, linestyle=line, label=label)
     axes.set_xlabel("cloud cover of the window, %", fontsize=9)
