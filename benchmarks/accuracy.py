@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,9 +32,9 @@ from data_prep.geotiff_folder.table import read_table
 from permjax.augmentation import PRIMARIES_NM
 from permjax.bands import BandDescription, Kind
 from permjax.checkpoints import load_model
-from permjax.classes import CLOUD, UNLABELLED, CloudClass
-from permjax.inference import Masker
-from permjax.metrics import MaskCounts, count_mask
+from permjax.classes import CLOUD, CLOUD_SHADOW, UNLABELLED, CloudClass
+from permjax.inference import CloudMask, Masker
+from permjax.metrics import Counts, MaskCounts, count_mask
 from permjax.rasters import read_dn
 from permjax.weights import load_pretrained
 from recipes.samples import LABELLED, folds
@@ -64,7 +64,7 @@ class Calibration:
 
     def add(self, cloud: NDArray[np.floating], label: NDArray[np.uint8]) -> None:
         """Counts the pixels whose label tells cloud from no cloud."""
-        told = (label != UNLABELLED) & ((label & ~CLOUD == 0) | (label & CLOUD == 0))
+        told = (label != UNLABELLED) & ((label | CLOUD == CLOUD) | (label & CLOUD == 0))
         told &= np.isfinite(cloud)
         p, true = cloud[told], (label & CLOUD != 0)[told]
         bins = np.minimum((p * BINS).astype(int), BINS - 1)
@@ -90,7 +90,7 @@ def main() -> None:
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
     fold_of = folds(options.samples)
     truths = [truth for folder in LABELLED for truth in read_truths(options.samples / folder)]
-    masker_of = _maskers(options, fold_of)
+    masker_of = _masker_of(options, fold_of)
     counts, calibrations, of_folds = score(truths, masker_of, fold_of)
     peer = {} if options.no_peer else score_peer(truths)
     report(counts, calibrations, peer)
@@ -102,21 +102,35 @@ def main() -> None:
         (where / "accuracy.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def _maskers(options: argparse.Namespace, fold_of: Mapping[Path, int]) -> Callable[[Path], Masker]:
-    """The masker for an image, each loaded once."""
+def masker_of_folds(folder: Path, fold_of: Mapping[Path, int]) -> Callable[[Path], Masker]:
+    """Of an image labelled by hand, the masker of the fold that held it out; each loaded once."""
 
     @cache
     def of_fold(fold: int) -> Masker:
-        if options.pretrained:
-            return load_pretrained()
-        workdir = options.workdir or options.dir / f"fold{fold}"
         try:
-            return Masker(load_model(workdir))
+            return Masker(load_model(folder / f"fold{fold}"))
         except FileNotFoundError as error:
             sys.exit(f"error: {error}")
 
-    shared = options.pretrained or options.workdir
-    return lambda path: of_fold(0 if shared else fold_of[path])
+    return lambda path: of_fold(fold_of[path])
+
+
+def _masker_of(options: argparse.Namespace, fold_of: Mapping[Path, int]) -> Callable:
+    if not (options.pretrained or options.workdir):
+        return masker_of_folds(options.dir, fold_of)
+    one = load_pretrained() if options.pretrained else Masker(load_model(options.workdir))
+    return lambda _: one
+
+
+def predict(masker: Masker, image: Image) -> CloudMask:
+    """The mask of an image."""
+    wavelength_nm, bandwidth_nm, kinds = image.bands
+    return masker.predict(
+        image.values,
+        wavelength_nm=wavelength_nm,
+        bandwidth_nm=bandwidth_nm,
+        kind=[Kind(kind).word for kind in kinds],
+    )
 
 
 def read_truths(folder: Path) -> Iterator[Truth]:
@@ -142,6 +156,12 @@ def band_sets(bands: BandDescription, seed: int) -> Iterator[tuple[str, NDArray[
         yield "one band missing", np.delete(every, left_out)
 
 
+def count(classes: NDArray[np.uint8], label: NDArray[np.uint8]) -> MaskCounts:
+    """The counts of one image; of shadow only where its shadow is labelled."""
+    counts = count_mask(classes, label)
+    return counts if (label == CLOUD_SHADOW).any() else replace(counts, shadow=Counts())
+
+
 Scores = dict[tuple[str, str], MaskCounts]
 """Counts of each set of images and set of bands."""
 
@@ -156,13 +176,8 @@ def score(
     for seed, (folder, path, image, label) in enumerate(truths):
         for name, chosen in band_sets(image.bands, seed):
             bands = BandDescription(*(trait[chosen] for trait in image.bands))
-            mask = masker_of(path).predict(
-                image.values[..., chosen],
-                wavelength_nm=bands.wavelength_nm,
-                bandwidth_nm=bands.bandwidth_nm,
-                kind=[Kind(k).word for k in bands.kind],
-            )
-            key, own = (folder, name), count_mask(mask.classes, label)
+            mask = predict(masker_of(path), Image(image.values[..., chosen], bands))
+            key, own = (folder, name), count(mask.classes, label)
             counts[key] = counts.get(key, MaskCounts()) + own
             cloud = mask.probabilities[..., CloudClass.THICK_CLOUD]
             cloud = cloud + mask.probabilities[..., CloudClass.THIN_CLOUD]
@@ -179,7 +194,7 @@ def score_peer(truths: list[Truth]) -> Mapping[str, MaskCounts]:
     counts: dict[str, MaskCounts] = {}
     for truth, probable in zip(truths, probabilities([t.image for t in truths]), strict=True):
         if probable is not None:
-            own = count_mask(codes[probable.argmax(-1)], truth.label)
+            own = count(codes[probable.argmax(-1)], truth.label)
             counts[truth.folder] = counts.get(truth.folder, MaskCounts()) + own
     return counts
 

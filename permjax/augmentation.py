@@ -68,12 +68,11 @@ def random_bands(
     wavelength_nm = np.asarray(wavelength_nm)
     candidates = np.arange(len(wavelength_nm))
     kind_of_set = rng.random()
-    if kind_of_set < 0.125:
-        reflective = np.flatnonzero(np.asarray(kind) != Kind.BRIGHTNESS_TEMPERATURE)
+    reflective = np.flatnonzero(np.asarray(kind) != Kind.BRIGHTNESS_TEMPERATURE)
+    if kind_of_set < 0.125 and len(reflective):
         primaries = PRIMARIES_NM[: int(rng.integers(3, 5))]
-        nearest = [np.abs(np.log(wavelength_nm[reflective] / nm)).argmin() for nm in primaries]
-        chosen = np.unique(reflective[nearest]) if len(reflective) else candidates
-        return chosen[:most]
+        nearest = [np.abs(wavelength_nm[reflective] / nm - 1).argmin() for nm in primaries]
+        return np.unique(reflective[nearest])[:most]
     if kind_of_set < 0.25:
         visible = np.flatnonzero(wavelength_nm < 950)
         candidates = visible if len(visible) else candidates

@@ -5,7 +5,7 @@ not tell thin cloud from thick, or leaves shadow out, still says exactly what it
 """
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 
 class CloudClass(IntEnum):
@@ -40,6 +40,27 @@ THIN_CLOUD: Final = CloudClass.THIN_CLOUD.bit
 CLOUD_SHADOW: Final = CloudClass.CLOUD_SHADOW.bit
 CLOUD: Final = THICK_CLOUD | THIN_CLOUD
 CLEAR_OR_SHADOW: Final = CLEAR | CLOUD_SHADOW
+
+
+def decide(probabilities: Any) -> Any:
+    """The class codes that probabilities speak for, thick and thin cloud together against the rest.
+
+    A pixel that is surely cloud but of doubtful thickness is cloud, though neither class alone may
+    be the most probable one; cloud is then thick or thin, whichever is more probable.
+
+    Args:
+        probabilities: `[..., C]`, an array of NumPy or JAX; a NaN compares as less.
+
+    Returns:
+        uint8 `[...]`.
+    """
+    where = probabilities.__array_namespace__().where
+    clear, thick, thin, shadow = (probabilities[..., k] for k in CloudClass)
+    cloud = where(thick >= thin, CloudClass.THICK_CLOUD, CloudClass.THIN_CLOUD)
+    ground = where(shadow > clear, CloudClass.CLOUD_SHADOW, CloudClass.CLEAR)
+    rest = where(shadow > clear, shadow, clear)
+    return where(thick + thin > rest, cloud, ground).astype("uint8")
+
 
 COLOURS: Final[dict[CloudClass, tuple[int, int, int]]] = {
     # Okabe and Ito's palette, told apart with every common colour blindness

@@ -15,7 +15,7 @@ from flax import nnx
 from jax.experimental.compilation_cache import compilation_cache
 
 from permjax.bands import BandDescription, Kind
-from permjax.classes import NO_DATA
+from permjax.classes import NO_DATA, decide
 from permjax.plausibility import LEAST_REFLECTANCE
 
 Model = Callable[[Any, BandDescription, Any], Any]
@@ -40,7 +40,7 @@ def compile_model(model: Model) -> Callable[[Any, BandDescription], Any]:
         image = jax.lax.cond((there | ~valid).all(), lambda x, _: x, fill_gaps, image, there)
         batch = jax.tree.map(lambda x: x[None], (image, bands, valid))
         probabilities = jax.nn.softmax(masker(*batch)[0], axis=-1)
-        classes = jnp.where(data, probabilities.argmax(-1), NO_DATA).astype(jnp.uint8)
+        classes = jnp.where(data, decide(probabilities), NO_DATA).astype(jnp.uint8)
         return jnp.where(data[..., None], probabilities, jnp.nan), classes, valid
 
     def computed(image: Any, bands: BandDescription) -> Any:

@@ -50,7 +50,8 @@ class TrainConfig:
             what is left.
         coarse_share: share of examples seen at half their resolution, where records are as large.
         surface_share: share of examples turned into an estimate of surface reflectance.
-        learning_rate: the highest, reached after the warm-up.
+        learning_rate: the highest, reached after the warm-up; if not given 2e-3, and with `init`
+            2e-4, by which what the weights knew before is kept.
         warmup_share: share of the steps over which the learning rate rises from zero.
         weight_decay: of AdamW.
         save_every: steps between checkpoints.
@@ -72,7 +73,7 @@ class TrainConfig:
     shares: CommaList = ("simulated=0.5",)
     coarse_share: float = 0.25
     surface_share: float = 0.2
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
     warmup_share: float = 0.05
     weight_decay: float = 0.02
     save_every: int = 100
@@ -94,9 +95,16 @@ class TrainConfig:
         for name in ("coarse_share", "surface_share", "warmup_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "shadow_weight"):
+        for name in ("highest_learning_rate", "shadow_weight"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+                word = name.removeprefix("highest_")
+                raise ValueError(f"{word} must be positive, not {getattr(self, name)}")
+
+    @property
+    def highest_learning_rate(self) -> float:
+        """Reached after the warm-up."""
+        given = 2e-3 if self.init is None else 2e-4
+        return given if self.learning_rate is None else self.learning_rate
 
     @property
     def records_dir(self) -> Path:

@@ -140,7 +140,8 @@ def dataset_shares(
     if not (whole := sum(parts.values())):
         parts, whole = dict.fromkeys(parts, 1.0), len(parts)
     return [
-        parts[g] / whole * math.sqrt(size) / totals[g] for size, g in zip(sizes, groups, strict=True)
+        parts[g] / whole * math.sqrt(size) / totals[g]
+        for size, g in zip(sizes, groups, strict=True)
     ]
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from permjax.bands import BandDescription
+from permjax.classes import decide
 from permjax.data import Batch, Dataset, Split, evaluation_batches
 from permjax.metrics import MaskCounts, count_mask
 from permjax.models import CloudMasker
@@ -23,7 +23,7 @@ def predictor(model: CloudMasker) -> Predict:
     @jax.jit
     def predict(params: nnx.State, batch: Batch) -> jax.Array:
         logits = nnx.merge(graphdef, params)(batch.image, batch.bands, batch.valid)
-        return jnp.argmax(logits, axis=-1).astype(jnp.uint8)
+        return decide(jax.nn.softmax(logits, axis=-1))
 
     return lambda batch: np.asarray(predict(params, batch._replace(scene_id=(), label=())))
 

@@ -52,7 +52,8 @@ class CloudMask:
 
     Args:
         probabilities: float32 [H, W, C], summing to 1 over C; NaN where there is no data.
-        classes: uint8 [H, W], the most probable class; `NO_DATA` where there is no data.
+        classes: uint8 [H, W], as `permjax.classes.decide` takes them from the probabilities;
+            `NO_DATA` where there is no data.
     """
 
     probabilities: NDArray[np.float32]

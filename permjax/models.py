@@ -45,7 +45,9 @@ class ModelConfig:
         if not self.features or min(self.features) < 1 or self.descriptor_size < 1:
             raise ValueError("features and descriptor_size of the model must be positive")
         if not (self.pairs or self.sums):
-            raise ValueError("a model without pairs and without sums sees nothing: leave one of them")
+            raise ValueError(
+                "a model without pairs and without sums sees nothing: leave one of them"
+            )
 
 
 class DescriptorEncoder(nnx.Module):
@@ -177,9 +179,7 @@ class CloudMasker(nnx.Module):
         self.config, self.step = config, 2 ** len(widths)
         self.encoder = DescriptorEncoder(config.descriptor_size, rngs=rngs)
         self.stem = BandStem(config, dtype=dtype, rngs=rngs)
-        self.downs = nnx.List(
-            _conv(a, b, 2, dtype=dtype, rngs=rngs) for a, b in pairwise(widths)
-        )
+        self.downs = nnx.List(_conv(a, b, 2, dtype=dtype, rngs=rngs) for a, b in pairwise(widths))
         self.down_blocks = nnx.List(
             nnx.List(ConvBlock(b, dtype=dtype, rngs=rngs) for _ in range(2)) for b in widths[1:]
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from permjax.bands import BandDescription, Kind, describe_bands
-from permjax.classes import CLASS_COUNT, NO_DATA, CloudClass
+from permjax.classes import CLASS_COUNT, NO_DATA, CloudClass, decide
 from permjax.inference import Masker
 from permjax.weights import load_pretrained
 from permjax.windows import STEPS_AFTER
@@ -172,9 +172,15 @@ def _dataset(masked: Any, dims: tuple[Any, ...], coordinates: dict[Any, Any]) ->
     probabilities = xr.DataArray(
         masked, coordinates | {"class": titles}, (*dims, "class"), name="probabilities"
     )
-    likeliest = probabilities.fillna(0).argmax("class").astype(np.uint8)
+    decided = xr.apply_ufunc(
+        decide,
+        probabilities,
+        input_core_dims=[["class"]],
+        dask="parallelized",
+        output_dtypes=[np.uint8],
+    )
     with_data = probabilities.notnull().all("class")
-    classes = likeliest.where(with_data, np.uint8(NO_DATA)).assign_attrs(
+    classes = decided.where(with_data, np.uint8(NO_DATA)).assign_attrs(
         flag_values=np.arange(CLASS_COUNT, dtype=np.uint8),
         flag_meanings=" ".join(title.replace(" ", "_") for title in titles),
     )

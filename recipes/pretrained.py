@@ -2,13 +2,14 @@
 
 `prepare` makes records, `base` trains on all that nobody labelled by hand, `folds` goes on from
 there five times, each time with a fifth of the hand-labelled images held out, and `final` once with
-all of them. Then `python -m benchmarks.accuracy` prints how right the folds are, and
-`python -m permjax.export_weights --workdir=DIR/final --name=NAME` puts the final weights into the
-package. A stage that was stopped goes on where it was; `all` is one after another.
+all of them; `unseen` briefly trains models without Landsat and without Sentinel-2. Then
+`python -m benchmarks.accuracy` prints how right the folds are, and `python -m
+permjax.export_weights --workdir=DIR/final --name=NAME` puts the final weights into the package. A
+stage that was stopped goes on where it was; `all` is one after another.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +18,14 @@ from permjax.config import TrainConfig
 from permjax.training import train
 from recipes import samples
 
-COMMON: Final[Mapping[str, Any]] = {
+COMMON: Final[dict[str, Any]] = {
     "data": "all",
     "patch_size": 128,
     "batch_size": 8,
     "band_slots": (4, 8, 13),
     "save_every": 250,
 }
-BASE: Final[Mapping[str, Any]] = {
+BASE: Final[dict[str, Any]] = {
     "init": "pretrained",
     "steps": 6500,
     "learning_rate": 1.5e-3,
@@ -35,7 +36,7 @@ BASE: Final[Mapping[str, Any]] = {
         "geotiff_folder/taught=0.25",
     ),
 }
-FINE: Final[Mapping[str, Any]] = {
+FINE: Final[dict[str, Any]] = {
     "steps": 800,
     "learning_rate": 6e-4,
     "shares": (
@@ -47,6 +48,20 @@ FINE: Final[Mapping[str, Any]] = {
         "geotiff_folder/sentinel2_radiant=0.08",
         "geotiff_folder/sentinel2_ukis=0.08",
     ),
+}
+
+UNSEEN: Final[dict[str, tuple[str, ...]]] = {
+    "every_sensor": (),
+    "no_landsat": ("landsat5_mss", "landsat5_tm", "landsat7_etm", "landsat8_oli_tirs"),
+    "no_sentinel2": ("sentinel2a_msi",),
+}
+"""Runs that tell what a sensor never seen costs, and the sensors that each leaves out."""
+SHORT: Final[dict[str, Any]] = {
+    "init": None,
+    "steps": 1500,
+    "learning_rate": 2e-3,
+    "patch_size": 64,
+    "batch_size": 16,
 }
 
 
@@ -85,6 +100,11 @@ class Recipe:
         records = self._labelled("final", ())
         self._train("final", records, FINE | {"init": str(self.folder / "base")})
 
+    def unseen(self) -> None:
+        """Trains briefly from nothing on the base's records, with all sensors and without some."""
+        for name, left_out in UNSEEN.items():
+            self._train(name, self.folder / "records", BASE | SHORT, left_out)
+
     def _labelled(self, name: str, test: Any) -> Path:
         """Records of a run: those of the base, by links, and images labelled by hand."""
         records = self.folder / f"records_{name}"
@@ -97,9 +117,16 @@ class Recipe:
         samples.pack_labelled(self.source, self.folder / "tables" / name, records, test)
         return records
 
-    def _train(self, name: str, records: Path, settings: Mapping[str, Any]) -> None:
+    def _train(
+        self,
+        name: str,
+        records: Path,
+        settings: dict[str, Any],
+        left_out: tuple[str, ...] = (),
+    ) -> None:
         virtual = map(str, sorted((self.folder / "virtual").glob("*.toml")))
-        sensors = (*samples.NAMED, "landsat5_mss", "planetscope_dove", *virtual)
+        named = (*samples.NAMED, "landsat5_mss", "planetscope_dove")
+        sensors = (*(sensor for sensor in named if sensor not in left_out), *virtual)
         workdir = self.folder / name
         train(TrainConfig(sensors=sensors, workdir=workdir, data_dir=records, **COMMON | settings))
 
@@ -108,7 +135,7 @@ class Recipe:
 def main() -> None:
     """Run the stages that are asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    stages = ("prepare", "base", "folds", "final")
+    stages = ("prepare", "base", "folds", "final", "unseen")
     parser.add_argument("stage", choices=(*stages, "all"))
     parser.add_argument("--dir", type=Path, default=Path("local/pretrained"), help="where all goes")
     parser.add_argument("--samples", type=Path, default=Path("../shared/data"))

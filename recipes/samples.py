@@ -106,9 +106,7 @@ def pack_labelled(samples: Path, folder: Path, records: Path, test: Iterable[Pat
         images = find_images(samples / name)[0]
         held_out = [image.stem for image in images if image in test]
         table = write_table(folder / f"{name}.toml", held_out)
-        if len(held_out) < len(images) and not any(
-            (records / "geotiff_folder").glob(f"{name}-*")
-        ):
+        if len(held_out) < len(images) and not any((records / "geotiff_folder").glob(f"{name}-*")):
             geotiff_folder.build(records, samples / name, table=table)
 
 

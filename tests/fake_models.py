@@ -15,11 +15,14 @@ DESCRIBED = describe_bands([665, 833], [31, 106])
 
 
 def brightness(image, bands, valid):
-    """A model of single pixels: the brighter the valid bands, the higher the class."""
+    """A model of single pixels: the brighter the valid bands, the higher the class.
+
+    So sure that classes together never outweigh the nearest one.
+    """
     there = valid[:, None, None, :] & jnp.isfinite(image)
     reflected = there & (bands.kind < 2)[:, None, None, :]
     mean = jnp.where(reflected, image, 0).sum(-1) / jnp.maximum(reflected.sum(-1), 1)
-    return -50 * (mean[..., None] - jnp.array(CENTRES)) ** 2
+    return -2000 * (mean[..., None] - jnp.array(CENTRES)) ** 2
 
 
 def classes_by_hand(image: np.ndarray) -> np.ndarray:

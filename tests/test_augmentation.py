@@ -45,7 +45,9 @@ def test_all_eight_turns_occur():
 
 @given(st.integers(1, 36), st.integers(1, 13), seeds)
 def test_bands_are_a_sorted_set_within_the_limit(count, most, rng):
-    chosen = augmentation.random_bands(np.linspace(420, 12_000, count), most, rng)
+    wavelength_nm = np.linspace(420, 12_000, count)
+    kind = np.where(wavelength_nm < 5000, Kind.REFLECTANCE, Kind.BRIGHTNESS_TEMPERATURE)
+    chosen = augmentation.random_bands(wavelength_nm, kind, most, rng)
     assert 1 <= len(chosen) <= min(count, most)
     assert (np.diff(chosen) > 0).all()
     assert chosen.max() < count
@@ -53,12 +55,35 @@ def test_bands_are_a_sorted_set_within_the_limit(count, most, rng):
 
 def test_band_sets_vary_and_include_all_bands_and_visible_ones_alone():
     sets = [
-        tuple(augmentation.random_bands(BANDS.wavelength_nm, 13, np.random.default_rng(k)))
+        tuple(
+            augmentation.random_bands(BANDS.wavelength_nm, BANDS.kind, 13, np.random.default_rng(k))
+        )
         for k in range(300)
     ]
     assert tuple(range(11)) in sets
     assert any((BANDS.wavelength_nm[list(chosen)] < 950).all() for chosen in sets)
     assert {len(chosen) for chosen in sets} == set(range(3, 12))
+    rgb, rgb_and_near_infrared = (1, 2, 3), (1, 2, 3, 4)  # B2 to B5 of Landsat 8
+    assert sets.count(rgb) > 10
+    assert sets.count(rgb_and_near_infrared) > 10
+
+
+def test_heat_alone_gives_a_set_of_bands_too():
+    for k in range(50):
+        chosen = augmentation.random_bands(
+            np.array([10_900, 12_000]), np.full(2, 2), 4, np.random.default_rng(k)
+        )
+        assert chosen.tolist() in ([0, 1], [0], [1])
+
+
+@given(seeds)
+def test_descriptions_err_little_and_stay_possible(rng):
+    moved = augmentation.random_description(BANDS, rng)
+    away = np.abs(moved.wavelength_nm - BANDS.wavelength_nm) / BANDS.bandwidth_nm
+    assert 0 < away.max() < 0.35  # seven standard deviations
+    assert (np.abs(np.log(moved.bandwidth_nm / BANDS.bandwidth_nm)) < 0.7).all()
+    np.testing.assert_array_equal(moved.kind, BANDS.kind)
+    assert moved.wavelength_nm.dtype == moved.bandwidth_nm.dtype == np.float32
 
 
 @given(seeds)

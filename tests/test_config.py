@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from permjax.config import EvalConfig, TrainConfig, load_config, parse, save_config
+from permjax.config import EvalConfig, TrainConfig, load_config, parse, read_shares, save_config
 from permjax.models import ModelConfig
 
 ROOT = Path(__file__).parent.parent
@@ -18,9 +18,20 @@ def test_sensors_are_split_at_commas():
     assert parse(EvalConfig, ["--sensors=sentinel2a_msi,"]).sensors == ("sentinel2a_msi",)
 
 
+def test_shares_are_names_and_numbers():
+    config = parse(TrainConfig, ["--shares=simulated=0.4,geotiff_folder/a=b=0.1"])
+    assert read_shares(config.shares) == {"simulated": 0.4, "geotiff_folder/a=b": 0.1}
+    for wrong in (("simulated",), ("=0.2",), ("a=x",), ("a=-1",), ("a=nan",)):
+        with pytest.raises(ValueError, match="shares are given as NAME=NUMBER"):
+            TrainConfig(shares=wrong)
+    with pytest.raises(ValueError, match=r"add up to more than 1: a=0\.7, b=0\.4"):
+        TrainConfig(shares=("a=0.7", "b=0.4"))
+
+
 def test_settings_survive_the_file(tmp_path):
     config = TrainConfig(
         sensors=("modis",), workdir=tmp_path, data_dir=tmp_path / "records", band_slots=(2, 3),
+        shares=("simulated=0.1", "fake=0.2"),
         model=ModelConfig(features=(4, 8), bfloat16=True),
     )  # fmt: skip
     save_config(config)

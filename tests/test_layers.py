@@ -1,4 +1,4 @@
-"""The laws of PairwiseBandConv, for each implementation of it."""
+"""The laws of PairwiseBandConv, for each implementation of it, and of BandSumConv."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from permjax.layers import PairwiseBandConv
+from permjax.layers import BandSumConv, PairwiseBandConv
 
 DESCRIPTOR_SIZE = 3
 
@@ -31,6 +31,13 @@ def inputs(bands: int, height: int = 6, width: int = 5, batch: tuple[int, ...] =
         jnp.asarray(rng.normal(size=(*batch, bands, DESCRIPTOR_SIZE)), jnp.float32),
         jnp.ones((*batch, bands), bool),
     )
+
+
+def sums(**settings) -> BandSumConv:
+    settings = {"features": 4, "rngs": nnx.Rngs(0)} | settings
+    made = BandSumConv(descriptor_size=DESCRIPTOR_SIZE, **settings)
+    made.bias[...] = jnp.linspace(-0.2, 0.3, settings["features"])
+    return made
 
 
 both = pytest.mark.parametrize("implementation", ["reference", "factored"])
@@ -171,3 +178,44 @@ def test_no_images_give_no_output(implementation):
 def test_a_module_is_no_activation():
     with pytest.raises(ValueError, match="without parameters"):
         layer("factored", activation=nnx.PReLU())
+
+
+@given(order=st.permutations(range(5)))
+@settings(max_examples=5, deadline=None)
+def test_sums_do_not_depend_on_the_order_of_bands(order):
+    image, descriptors, valid = inputs(5)
+    valid = valid.at[:, 3].set(False)
+    order = jnp.asarray(order)
+    permuted = sums()(image[..., order], descriptors[:, order], valid[:, order])
+    np.testing.assert_allclose(permuted, sums()(image, descriptors, valid), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("filler", [0.0, 7.0, np.nan, np.inf])
+def test_bands_that_are_not_there_change_no_sum(filler):
+    image, descriptors, valid = inputs(3)
+    padded = sums()(
+        jnp.pad(image, ((0, 0), (0, 0), (0, 0), (1, 2)), constant_values=filler),
+        jnp.pad(descriptors, ((0, 0), (1, 2), (0, 0)), constant_values=filler),
+        jnp.pad(valid, ((0, 0), (1, 2))),
+    )
+    np.testing.assert_allclose(padded, sums()(image, descriptors, valid), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("strides", [1, 2, 3])
+def test_for_one_set_of_bands_the_sum_is_an_ordinary_convolution(strides):
+    """Of kernels K(d_i) / m and the bias b + sum over i of W d_i / m."""
+    layer, (image, descriptors, valid) = sums(strides=strides), inputs(4)
+    d = descriptors[0]
+    kernel = jnp.einsum("nd,kdf->knf", d, layer.kernel[...]).reshape(3, 3, 4, -1) / 4
+    bias = layer.bias[...] + (d @ layer.descriptor_kernel[...]).sum(0) / 4
+    expected = jax.lax.conv_general_dilated(
+        image, kernel, (strides, strides), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    ours = layer(image, jnp.stack([d, d]), valid)
+    np.testing.assert_allclose(ours, expected + bias, rtol=1e-5, atol=1e-5)
+
+
+def test_without_a_valid_band_the_sum_is_its_bias():
+    image, descriptors, valid = inputs(2)
+    y = sums()(image * jnp.nan, descriptors, ~valid)
+    np.testing.assert_allclose(y, jnp.broadcast_to(sums().bias[...], y.shape))

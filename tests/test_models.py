@@ -1,5 +1,6 @@
 """The laws of CloudMasker."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -14,9 +15,20 @@ from permjax.models import CloudMasker, DescriptorEncoder, ModelConfig, normalis
 SMALL = ModelConfig(features=(8, 12), descriptor_size=6)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return partial(nnx.jit(CloudMasker.__call__), CloudMasker(SMALL, rngs=nnx.Rngs(0)))
+def trained(model: CloudMasker) -> CloudMasker:
+    """With numbers in the place of the zeros that training begins with."""
+    rngs = nnx.Rngs(1)
+    for _, variable in nnx.to_flat_state(nnx.state(model)):
+        if not np.any(variable[...]):
+            variable[...] = 0.1 * jax.random.normal(rngs.params(), variable.shape)
+    return model
+
+
+@pytest.fixture(scope="module", params=["pairs and sums", "pairs", "sums"])
+def model(request):
+    config = replace(SMALL, pairs="pairs" in request.param, sums="sums" in request.param)
+    masker = trained(CloudMasker(config, rngs=nnx.Rngs(0)))
+    return partial(nnx.jit(CloudMasker.__call__), masker)
 
 
 def scene(height: int = 20, width: int = 24, seed: int = 0):
@@ -98,7 +110,8 @@ def test_descriptor_encoding_is_smooth():
 
     def codes(wavelength_nm):
         width = np.full(50, 30, np.float32)
-        return encoder(BandDescription(wavelength_nm, width, np.zeros(50, np.int32)))
+        bands = BandDescription(wavelength_nm, width, np.zeros(50, np.int32))
+        return encoder(bands, np.ones(50, bool))
 
     step = np.abs(codes(wavelength_nm + np.float32(1)) - codes(wavelength_nm)).max(axis=-1)
     spread = np.asarray(codes(wavelength_nm)).std(axis=0).max()
@@ -124,6 +137,20 @@ def test_bfloat16_is_close():
     rounded = CloudMasker(config, rngs=nnx.Rngs(0))(image, bands, valid)
     assert rounded.dtype == jnp.float32
     assert np.abs(rounded - exact).max() < 0.1 * np.abs(exact).max()
+
+
+def test_a_band_is_encoded_by_what_others_are_there():
+    _, bands, valid = scene()
+    encoder = trained(CloudMasker(SMALL, rngs=nnx.Rngs(0))).encoder
+    fewer = valid.copy()
+    fewer[:, 3] = False
+    change = np.abs(encoder(bands, fewer) - encoder(bands, valid)).max((0, 2))
+    assert (change[[0, 1, 2, 4]] > 1e-4).all()
+
+
+def test_a_model_that_sees_nothing_is_refused():
+    with pytest.raises(ValueError, match="sees nothing"):
+        ModelConfig(pairs=False, sums=False)
 
 
 def test_a_model_without_size_is_refused():
