@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from permjax import classes
+from permjax.classes import decide
 from permjax.experiments import three_ways, windows
-from permjax.experiments.predicting import class_codes, see_with
+from permjax.experiments.predicting import see_with
 from permjax.experiments.windows import measure_windows, smooth_curve, window_curves, windows_of
 from permjax.metrics import count_mask
 from tests.fake_batches import all_clear, batch_of
@@ -17,7 +18,7 @@ def test_counts_of_a_window_are_those_of_its_pixels(monkeypatch):
     monkeypatch.setattr(windows, "SIZE", 20)
     batch, see = batch_of(1, 2), see_with(cloud_masker())
     measured = measure_windows({"it": [see]}, [("set", batch)])
-    codes = class_codes(see(batch))
+    codes = decide(see(batch))
     for place, counts in zip(measured["places"], measured["counts"]["it"][0], strict=True):
         b = batch.scene_id.tolist().index(place["scene_id"])
         rows, columns = (slice(place[k], place[k] + 20) for k in ("row", "column"))

@@ -7,12 +7,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from permjax.bands import BandDescription
-from permjax.classes import CLOUD, NO_DATA, CloudClass
+from permjax.classes import CLOUD, NO_DATA, CloudClass, decide
 from permjax.data import Batch
 from permjax.evaluation import label_variety
 from permjax.experiments.parts import finite
 from permjax.experiments.plots import save_pixels
-from permjax.experiments.predicting import See, class_codes
+from permjax.experiments.predicting import See
 from permjax.metrics import answers, count_mask
 from permjax.report import UNKNOWN_COLOUR, composite, label_classes, paint
 
@@ -86,7 +86,7 @@ def choose_scenes(
 
 
 def _seen(models: Mapping[str, See], dataset: str, batch: Batch) -> Iterable[Seen]:
-    codes = {name: class_codes(see(batch)) for name, see in models.items()}
+    codes = {name: decide(see(batch)) for name, see in models.items()}
     for b in np.flatnonzero(batch.label.any(axis=(1, 2))):
         there = batch.valid[b]
         yield Seen(

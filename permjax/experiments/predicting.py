@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from numpy.typing import NDArray
 
+from permjax.classes import decide
 from permjax.data import Batch
 from permjax.metrics import Counts, count_mask
 from permjax.models import CloudMasker
@@ -35,14 +36,9 @@ def _probabilities(
     return jax.nn.softmax(logits, axis=-1)
 
 
-def class_codes(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The most probable class of each pixel: `[..., C]` to uint8 `[...]`."""
-    return probabilities.argmax(axis=-1).astype(np.uint8)
-
-
 def count_clouds(see: See, batches: Sequence[Batch]) -> Counts:
     """The counts of cloud, thick or thin, over all pixels of the batches."""
-    counts = (count_mask(class_codes(see(b)), b.label).cloud for b in batches)
+    counts = (count_mask(decide(see(b)), b.label).cloud for b in batches)
     return sum(counts, start=Counts())
 
 

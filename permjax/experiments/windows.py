@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from permjax.classes import CLOUD
+from permjax.classes import CLOUD, decide
 from permjax.data import Batch
 from permjax.experiments.parts import finite
 from permjax.experiments.plots import LINES, SERIES, panel
-from permjax.experiments.predicting import See, class_codes
+from permjax.experiments.predicting import See
 from permjax.metrics import Counts, answers, count_mask
 
 SIZE: Final = 128
@@ -68,7 +68,7 @@ def measure_windows(
             places.append(Place(dataset, str(batch.scene_id[b]), rows.start, columns.start))
         for way, models in ways.items():
             for see, of_seed in zip(models, counts[way], strict=True):
-                codes = class_codes(see(batch))
+                codes = decide(see(batch))
                 for window in labelled:
                     cloud = count_mask(codes[window], batch.label[window]).cloud
                     of_seed.append([cloud.tp, cloud.fp, cloud.fn, cloud.tn])
