@@ -10,10 +10,10 @@ from permjax.data import Batch
 from permjax.experiments.bands_used import (
     SLIDES,
     SUBSETS,
-    bands_of,
     measure_bands,
     measure_numbers,
     measure_slides,
+    name_bands,
     slide,
 )
 from permjax.experiments.calibration import measure_calibration
@@ -75,7 +75,7 @@ def test_sliding_by_nothing_changes_nothing():
 def test_bands_that_a_sensors_table_does_not_have_are_named_by_wavelength():
     batch = batch_of(1)
     batch.bands.wavelength_nm[:, 0] = 451
-    names = [band["name"] for band in bands_of(SENSORS[SENSOR], [batch])]
+    names = [band["name"] for band in name_bands(SENSORS[SENSOR], batch.bands.wavelength_nm[0])]
     assert names[:2] == ["band", "B2"]
 
 

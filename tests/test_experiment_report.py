@@ -115,6 +115,7 @@ def test_all_that_was_asked_is_told(page):
     came_out = "came out as in the talk" in text
     assert came_out == results["order"]["as_in_talk"]
     assert came_out != ("did <b>not</b> come out as in the talk" in text.replace("\n", " "))
+    assert ("This is not the order" in text) != came_out
     assert "another data set" in text
 
 

@@ -32,7 +32,7 @@ def measure_bands(see: See, sensor: Sensor, batches: Sequence[Batch]) -> dict[st
         sensor: whose records they are; they may have some of its bands only.
         batches: its records.
     """
-    bands = bands_of(sensor, batches)
+    bands = name_bands(sensor, batches[0].bands.wavelength_nm[0])
     one = np.eye(len(bands), dtype=bool)
     return {
         "bands": bands,
@@ -42,12 +42,12 @@ def measure_bands(see: See, sensor: Sensor, batches: Sequence[Batch]) -> dict[st
     }
 
 
-def bands_of(sensor: Sensor, batches: Sequence[Batch]) -> list[dict[str, Any]]:
+def name_bands(sensor: Sensor, wavelength_nm: np.ndarray) -> list[dict[str, Any]]:
     """`wavelength_nm` of the bands that records have, and `name` as the sensor's table has it."""
     names = {np.float32(band.wavelength_nm): band.name for band in sensor.bands}
     return [
         {"name": names.get(nm, "band"), "wavelength_nm": round(float(nm), 3)}
-        for nm in batches[0].bands.wavelength_nm[0]
+        for nm in wavelength_nm
     ]
 
 
@@ -80,7 +80,7 @@ def measure_slides(see: See, sensor: Sensor, batches: Sequence[Batch]) -> dict[s
         the `factor` on the described wavelength, and for each band the `accuracy` at each; at 1 it
         is that of the truth.
     """
-    bands = bands_of(sensor, batches)
+    bands = name_bands(sensor, batches[0].bands.wavelength_nm[0])
     return {
         "factor": list(SLIDES),
         "bands": bands,

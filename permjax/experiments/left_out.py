@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from permjax.data import Batch
 from permjax.experiments.plots import SERIES, panel
 from permjax.experiments.predicting import See, count_clouds
@@ -36,9 +38,9 @@ def draw_left_out(path: Path, sensors: Mapping[str, Mapping[str, Any]]) -> None:
     rows = range(len(sensors))[::-1]
     with panel(path, height=1.2 + 0.3 * len(sensors)) as axes:
         for name, colour, marker in (("trained", SERIES[1], "o"), ("never", SERIES[0], "D")):
-            means = [100 * of["accuracy"][name]["mean"] for of in sensors.values()]
+            means = np.array([of["accuracy"][name]["mean"] for of in sensors.values()], float)
             label = f"{name} on it" if name == "trained" else "never trained on it"
-            axes.plot(means, rows, marker, color=colour, label=label)
+            axes.plot(100 * means, rows, marker, color=colour, label=label)
         axes.set_yticks(rows, list(sensors))
         axes.set_ylim(-0.5, len(sensors) - 0.5)
         axes.set_xlabel("accuracy, %", fontsize=9)

@@ -5,10 +5,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from permjax.bands import BandDescription
 from permjax.checkpoints import load_model
 from permjax.config import TrainConfig, read_shares
 from permjax.data import Dataset, dataset_shares
-from permjax.experiments.bands_used import measure_bands, measure_numbers, measure_slides
+from permjax.experiments.bands_used import (
+    measure_bands,
+    measure_numbers,
+    measure_slides,
+    name_bands,
+)
 from permjax.experiments.calibration import measure_calibration
 from permjax.experiments.embedding import measure_embedding
 from permjax.experiments.left_out import measure_left_out
@@ -89,7 +95,7 @@ def tested_datasets(settings: ThreeWay, datasets: Sequence[Dataset]) -> list[Dat
 def describe_data(
     settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset], tested: Sequence[Dataset]
 ) -> dict[str, Any]:
-    """Numbers of records, the shared bands of each sensor tested, and who sees how much of what."""
+    """Numbers of records, the shared bands of those tested, and who sees how much of what."""
     trained = [d for d in datasets if len(d.records("train"))]
     sizes = [len(d.records("train")) for d in trained]
     run = plan.ways[BOTH][0]
@@ -97,10 +103,12 @@ def describe_data(
     own = {sensor.name: sensor for sensor in settings.family(settings.test)}
     other = settings.family(settings.other)
     shared = {}
-    for name in dict.fromkeys(d.sensor for d in tested):
-        kept_bands = shared_bands(own[name].describe(), other)
-        bands = zip(own[name].bands, kept_bands, strict=True)
-        shared[name] = [band.name for band, is_shared in bands if is_shared]
+    for dataset in tested:
+        first = dataset.records("test")[0]
+        bands = BandDescription(*(first[trait] for trait in BandDescription._fields))
+        named = name_bands(own[dataset.sensor], bands.wavelength_nm)
+        both_have = zip(named, shared_bands(bands, other), strict=True)
+        shared[dataset.name] = [band["name"] for band, is_shared in both_have if is_shared]
     if not all(shared.values()):
         raise ValueError(f"{settings.other} and {settings.test} have no band in common")
     return {

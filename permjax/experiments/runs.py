@@ -115,7 +115,7 @@ def _run(settings: ThreeWay, name: str, sensors: tuple[str, ...], seed: int) -> 
         sensors=sensors,
         workdir=settings.workdir / "runs" / f"{Path(name).stem}_{seed}",
         data=settings.data,
-        data_dir=settings.records_dir,
+        data_dir=settings.records_dir.absolute(),
         steps=settings.steps,
         batch_size=settings.batch_size,
         patch_size=settings.patch_size,

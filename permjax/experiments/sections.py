@@ -38,11 +38,13 @@ def tell_windows(report: Report, reference: str | None = None) -> None:
         "own. A score is left out where it has no meaning: recall, say, in a window without cloud."
     )
     resamples = report.count("method", "resamples")
+    several = any(len(seeds) > 1 for seeds in report.results["windows"]["counts"].values())
+    seeds = "Counts of all seeds are added in each window; the band tells of scenes, not of seeds."
+    pooled = seeds if several else ""
     report.figure(
         panels,
         "Scores in each window (points) against the window's cloud cover, with their local means "
-        f"and bands of 95 % ({resamples} resamples of whole scenes). Counts of all seeds are added "
-        "in each window; the band tells of scenes, not of seeds.",
+        f"and bands of 95 % ({resamples} resamples of whole scenes). {pooled}",
         source="curves",
     )
     if reference is None:
@@ -118,11 +120,12 @@ def tell_calibration(report: Report, names: Sequence[str]) -> None:
         )
         for name in names
     )
+    several = any(len(calibration[name]) > 1 for name in names)
+    drawn, by_seed = (", of the first seed", ", of each seed") if several else ("", "")
     report.figure(
         {file: "how often it is cloud against the probability of cloud"},
         "How often it is cloud where the model gives cloud some probability, in "
-        f"{report.count('method', 'bins')} bins, of the first seed; below the diagonal it is too "
-        "sure of cloud. Expected calibration error, "
-        f"in points, by seed: {errors}.",
+        f"{report.count('method', 'bins')} bins{drawn}; below the diagonal it is too "
+        f"sure of cloud. Expected calibration error, in points{by_seed}: {errors}.",
         source="calibration",
     )

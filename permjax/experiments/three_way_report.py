@@ -21,6 +21,7 @@ def write_report(results: Mapping[str, Any], directory: Path) -> Path:
         directory: where the pictures of scenes lie already.
     """
     report = Report(results, directory)
+    _in_short(report)
     _setting(report)
     _data(report)
     _three_ways(report)
@@ -44,6 +45,18 @@ def write_report(results: Mapping[str, Any], directory: Path) -> Path:
     tell_calibration(report, list(report.results["ways"]))
     _not_measured(report)
     return report.write("Do scenes of other satellites help to mask clouds?")
+
+
+def _in_short(report: Report) -> None:
+    scores = ", ".join(
+        f"{_mean_and_spread(report, 'ways', way, 'f1')} % trained on {escape(way)}"
+        for way in report.results["ways"]
+    )
+    order = "the" if report.results["order"]["as_in_talk"] else "not the"
+    report.paragraph(
+        f"<b>In short.</b> F1 of cloud on {escape(_tested(report))}: {scores}. This is {order} "
+        "order of the talk whose experiment it repeats on other data."
+    )
 
 
 def _setting(report: Report) -> None:
