@@ -74,9 +74,9 @@ def test_sliding_by_nothing_changes_nothing():
 
 def test_bands_that_a_sensors_table_does_not_have_are_named_by_wavelength():
     batch = batch_of(1)
-    batch.bands.wavelength_nm[:, 0] = 451
+    batch.bands.wavelength_nm[0, :2] = 451, 492
     names = [band["name"] for band in name_bands(SENSORS[SENSOR], batch.bands.wavelength_nm[0])]
-    assert names[:2] == ["band", "B2"]
+    assert names[:3] == ["", "B2", "B3"]
 
 
 # --- sensors ---------------------------------------------------------------------------------

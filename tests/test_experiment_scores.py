@@ -75,6 +75,16 @@ def test_the_curve_follows_the_scores_and_its_band_their_scenes():
     np.testing.assert_allclose(twice.high - twice.low, curve.high - curve.low)
 
 
+def test_there_is_no_curve_where_there_is_no_window():
+    """Covers from 0.3 to 0.6 have a curve from there to there; one scene has no band."""
+    x = np.array([0.3, 0.45, 0.6])
+    curve = smooth_curve(x, x, np.array(["a", "b", "b"]))
+    reached = (windows.GRID >= 0.3) & (windows.GRID <= 0.6)
+    for values in curve:
+        np.testing.assert_array_equal(np.isfinite(values), reached)
+    assert np.isnan(smooth_curve(x, x, np.array(["a"] * 3)).low).all()
+
+
 def test_a_score_that_is_nowhere_defined_has_no_curve():
     assert np.isnan(smooth_curve(np.ones(2), np.full(2, np.nan), np.array(["a", "b"])).fit).all()
 

@@ -43,12 +43,18 @@ def measure_bands(see: See, sensor: Sensor, batches: Sequence[Batch]) -> dict[st
 
 
 def name_bands(sensor: Sensor, wavelength_nm: np.ndarray) -> list[dict[str, Any]]:
-    """`wavelength_nm` of the bands that records have, and `name` as the sensor's table has it."""
-    names = {np.float32(band.wavelength_nm): band.name for band in sensor.bands}
-    return [
-        {"name": names.get(nm, "band"), "wavelength_nm": round(float(nm), 3)}
-        for nm in wavelength_nm
-    ]
+    """`wavelength_nm` of the bands that records have, and `name` as the sensor's table has it.
+
+    Records may give rounded wavelengths: a name is that of the nearest band within 1 %, else empty.
+    """
+    table = np.array([band.wavelength_nm for band in sensor.bands])
+    named = []
+    for nm in wavelength_nm.tolist():
+        nearest = int(np.argmin(np.abs(table - nm)))
+        known = abs(table[nearest] - nm) <= 0.01 * nm
+        name = sensor.bands[nearest].name if known else ""
+        named.append({"name": name, "wavelength_nm": round(nm, 3)})
+    return named
 
 
 def _accuracy(see: See, batches: Sequence[Batch]) -> Any:
@@ -104,7 +110,7 @@ def mean_of(runs: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
 
 
 def _labels(bands: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"{band['name']}  {band['wavelength_nm']:g} nm" for band in bands]
+    return [f"{band['name']}  {band['wavelength_nm']:g} nm".lstrip() for band in bands]
 
 
 def draw_bands(path: Path, title: str, runs: Sequence[Mapping[str, Any]]) -> None:

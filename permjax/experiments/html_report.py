@@ -33,9 +33,7 @@ class Report:
             times: what it is multiplied by to be read; the default makes per cent of a share.
             form: as of `format`.
         """
-        value: Any = self.results
-        for key in path:
-            value = value[key]
+        value = self._at(path)
         pointer = "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
         if value is None:
             return f'<data value="" data-json="{escape(pointer)}">-</data>'
@@ -45,6 +43,19 @@ class Report:
     def count(self, *path: str | int) -> str:
         """A whole number of the results, as `number` has it."""
         return self.number(*path, times=1, form="d")
+
+    def mean(self, *path: str | int, form: str = ".1f") -> str:
+        """The mean of several seeds, and behind it their spread if there are several."""
+        mean = self.number(*path, "mean", form=form)
+        if self._at(path)["spread"] is None:
+            return mean
+        return f"{mean} ± {self.number(*path, 'spread')}"
+
+    def _at(self, path: Sequence[str | int]) -> Any:
+        value: Any = self.results
+        for key in path:
+            value = value[key]
+        return value
 
     def heading(self, text: str, level: int = 2) -> None:
         """A heading."""

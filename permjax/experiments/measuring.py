@@ -108,7 +108,9 @@ def describe_data(
         bands = BandDescription(*(first[trait] for trait in BandDescription._fields))
         named = name_bands(own[dataset.sensor], bands.wavelength_nm)
         both_have = zip(named, shared_bands(bands, other), strict=True)
-        shared[dataset.name] = [band["name"] for band, is_shared in both_have if is_shared]
+        shared[dataset.name] = [
+            band["name"] or f"{band['wavelength_nm']:g} nm" for band, is_in in both_have if is_in
+        ]
     if not all(shared.values()):
         raise ValueError(f"{settings.other} and {settings.test} have no band in common")
     return {

@@ -38,13 +38,14 @@ def tell_windows(report: Report, reference: str | None = None) -> None:
         "own. A score is left out where it has no meaning: recall, say, in a window without cloud."
     )
     resamples = report.count("method", "resamples")
+    scenes = report.count("curves", "scenes")
     several = any(len(seeds) > 1 for seeds in report.results["windows"]["counts"].values())
     seeds = "Counts of all seeds are added in each window; the band tells of scenes, not of seeds."
     pooled = seeds if several else ""
     report.figure(
         panels,
         "Scores in each window (points) against the window's cloud cover, with their local means "
-        f"and bands of 95 % ({resamples} resamples of whole scenes). {pooled}",
+        f"and bands of 95 % ({resamples} resamples of the {scenes} scenes). {pooled}",
         source="curves",
     )
     if reference is None:

@@ -49,7 +49,7 @@ def write_report(results: Mapping[str, Any], directory: Path) -> Path:
 
 def _in_short(report: Report) -> None:
     scores = ", ".join(
-        f"{_mean_and_spread(report, 'ways', way, 'f1')} % trained on {escape(way)}"
+        f"{report.mean('ways', way, 'f1')} % trained on {escape(way)}"
         for way in report.results["ways"]
     )
     order = "the" if report.results["order"]["as_in_talk"] else "not the"
@@ -73,9 +73,9 @@ def _setting(report: Report) -> None:
         f"of permjax, on {escape(settings['data'])} scenes."
     )
     report.paragraph(
-        f"The same model is trained three ways: on {one}, on {other}, and on both; {seeds} seeds "
-        f"of each, {steps} steps of {batch} squares each, whatever they are trained on. All are "
-        f"tested on the scenes of {escape(settings['test'])} held out."
+        f"The same model is trained three ways: on {one}, on {other}, and on both, each way "
+        f"with as many seeds ({seeds}) and steps ({steps}, of {batch} squares). All are tested on "
+        f"the scenes of {escape(settings['test'])} held out."
     )
 
 
@@ -114,7 +114,7 @@ def _three_ways(report: Report) -> None:
     results = report.results
     report.heading("Three ways")
     rows = [
-        [escape(way)] + [_mean_and_spread(report, "ways", way, metric) for metric in METRICS]
+        [escape(way)] + [report.mean("ways", way, metric) for metric in METRICS]
         for way in results["ways"]
     ]
     report.table(
@@ -147,16 +147,11 @@ def _three_ways(report: Report) -> None:
     report.paragraph(_why(report))
 
 
-def _mean_and_spread(report: Report, *path: str) -> str:
-    return f"{report.number(*path, 'mean')} ± {report.number(*path, 'spread')}"
-
-
 def _gain(report: Report, index: int) -> str:
     step = report.results["order"]["steps"][index]
     agree, of = (report.count("order", "steps", index, key)
                  for key in ("agree", "of"))  # fmt: skip
-    mean = report.number("order", "steps", index, "mean", form="+.1f")
-    spread = report.number("order", "steps", index, "spread")
+    mean = report.mean("order", "steps", index, form="+.1f")
     decided = ""
     if (
         step["spread"] is not None
@@ -165,7 +160,7 @@ def _gain(report: Report, index: int) -> str:
     ):
         decided = " That is less than the seeds differ by: these runs do not decide it."
     return (
-        f"{escape(step['better'].capitalize())} minus {escape(step['worse'])}: {mean} ± {spread} "
+        f"{escape(step['better'].capitalize())} minus {escape(step['worse'])}: {mean} "
         f"points; better in {agree} of {of} seeds.{decided}"
     )
 
@@ -241,9 +236,7 @@ def _left_out(report: Report) -> None:
     for name in sensors:
         twins = report.results["twins"][name]
         cells = [
-            _mean_and_spread(report, "left_out", name, metric, "trained")
-            if of == "trained"
-            else report.number("left_out", name, metric, of, "mean")
+            report.mean("left_out", name, metric, of)
             for metric in ("accuracy", "f1")
             for of in ("trained", "never")
         ]

@@ -85,8 +85,9 @@ def window_curves(windows: Mapping[str, Any], reference: str | None = None) -> d
         reference: the way that `both minus reference` is computed for; None = no differences.
 
     Returns:
-        `cover` `[P]`, and by way and metric the `points` `[P]` with their `curve`; None where a
-        score is undefined. `differences` likewise.
+        `cover` `[P]`, `grid` `[G]`, the number of `scenes`; in `ways`, by way and metric, the
+        `points` `[P]` and their curve's `fit`, `low` and `high` `[G]`, None where undefined;
+        `differences` likewise by metric.
     """
     counts = {way: np.sum(c, axis=0) for way, c in windows["counts"].items()}
     scenes = np.array([place["scene_id"] for place in windows["places"]])
@@ -97,6 +98,7 @@ def window_curves(windows: Mapping[str, Any], reference: str | None = None) -> d
         for way, c in counts.items()
     }
     result: dict[str, Any] = {"cover": cover.tolist(), "grid": GRID.tolist()}
+    result["scenes"] = len(np.unique(scenes))
     result["ways"] = {
         way: {m: _with_curve(cover, y, scenes) for m, y in of.items()} for way, of in scores.items()
     }
@@ -126,7 +128,8 @@ def smooth_curve(x: NDArray, y: NDArray, scenes: NDArray) -> Curve:
 
     Means with Gaussian weights (Nadaraya 1964, "On Estimating Regression"), so the curve stays
     within the scores, and a constant comes out as that constant with a band of no width. Whole
-    scenes are drawn with replacement, since windows of one scene are alike.
+    scenes are drawn with replacement, since windows of one scene are alike. Where no window's cover
+    reaches it is NaN, and so is the band of a single scene.
 
     Args:
         x: cloud cover `[P]`.
@@ -144,7 +147,10 @@ def smooth_curve(x: NDArray, y: NDArray, scenes: NDArray) -> Curve:
     weights = np.vstack([np.ones(len(x)), draws[:, scene]])
     fit, *drawn = (weights @ (kernel * y[:, None])) / (weights @ kernel)
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    return Curve(fit, low, high)
+    if len(names) == 1:  # Of one scene nobody knows how another would be.
+        low, high = np.full((2, len(GRID)), np.nan)
+    seen = (x.min() <= GRID) & (x.max() >= GRID)
+    return Curve(*(np.where(seen, values, np.nan) for values in (fit, low, high)))
 
 
 def draw_windows(path: Path, curves: Mapping[str, Any], metric: str) -> None:
