@@ -5,20 +5,21 @@ from pathlib import Path
 from permjax.cli import report_errors
 from permjax.config import EvalConfig, load_config, parse
 from permjax.data import find_datasets
-from permjax.report import report_run
+from permjax.experiments.model_report import report_model
 from permjax.sensors import select_sensors
 
 
 @report_errors
 def main() -> None:
-    """Restore the run, and write its metrics and a page of examples."""
+    """Restore the run; write its metrics, a page of examples, and a report with all figures."""
     config = parse(EvalConfig)
     run = load_config(config.workdir)
     sensors = select_sensors(config.sensors or run.sensors)
     records_dir = config.data_dir or run.records_dir
     datasets = find_datasets(records_dir, sensors, config.data or run.data)
     selection = [*config.sensors, *filter(None, [config.data])]
-    report_run(config.workdir, datasets, config.split, [Path(word).stem for word in selection])
+    words = [Path(word).stem for word in selection]
+    print(report_model(config.workdir, datasets, sensors, config.split, words))
 
 
 if __name__ == "__main__":

@@ -64,12 +64,14 @@ def evaluate(predict: Predict, dataset: Dataset, split: Split, examples: int = 2
     for batch, predicted in predictions(predict, dataset, split):
         counts += count_mask(predicted, batch.label)
         for b in np.flatnonzero(batch.label.any(axis=(1, 2))):
-            shown.append((_variety(batch.label[b]), _example(dataset, batch, predicted, int(b))))
+            shown.append(
+                (label_variety(batch.label[b]), _example(dataset, batch, predicted, int(b)))
+            )
         shown = sorted(shown, key=lambda pair: -pair[0])[:examples]
     return Evaluation(counts, [example for _, example in shown])
 
 
-def _variety(label: np.ndarray) -> float:
+def label_variety(label: np.ndarray) -> float:
     """Entropy of the label's sets of classes, in nats."""
     shares = np.bincount(label.ravel()) / label.size
     return float(-np.sum(shares * np.log(np.maximum(shares, 1e-12))))

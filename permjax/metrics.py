@@ -96,9 +96,19 @@ def count_mask(predicted: np.ndarray, label: np.ndarray) -> MaskCounts:
     )
 
 
+def answers(label: np.ndarray, positive: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where labels surely say yes, and where surely no, to whether a pixel is of some classes.
+
+    Args:
+        label: uint8 bits `[...]`.
+        positive: the bits of those classes.
+    """
+    labelled = label != classes.UNLABELLED
+    return labelled & (label | positive == positive), labelled & (label & positive == 0)
+
+
 def _count(predicted: np.ndarray, label: np.ndarray, positive: int) -> Counts:
-    surely = (label != classes.UNLABELLED) & (label | positive == positive)
-    surely_not = (label & positive == 0) & (label != classes.UNLABELLED)
+    surely, surely_not = answers(label, positive)
     return Counts(
         tp=int(np.sum(surely & predicted)),
         fp=int(np.sum(surely_not & predicted)),

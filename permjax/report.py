@@ -23,12 +23,15 @@ from permjax.metrics import MaskCounts
 
 def report_run(
     workdir: Path, datasets: Sequence[Dataset], split: Split, selection: Sequence[str] = ()
-) -> None:
+) -> dict[str, dict[str, float | None]]:
     """Evaluate the newest checkpoint of a run: table and JSON of metrics, and a page of examples.
 
     Writes `metrics_<split>.json` and `examples_<split>.png` into the work directory, with the words
     of `selection` in their names where not all records of the run are meant. Records of several
     builders (simulated, real) each have a row that sums them up; they never share one.
+
+    Returns:
+        the scores as the JSON has them.
     """
     predict = predictor(load_model(workdir))
     counts: dict[str, MaskCounts] = {}
@@ -46,8 +49,8 @@ def report_run(
         counts[f"all of {builder}"] = sum(parts, start=MaskCounts())
     print_metrics(f"{workdir}: {split} scenes", counts)
     name = "_".join([split, *selection])
-    write_metrics(workdir / f"metrics_{name}.json", counts)
     draw_examples(workdir / f"examples_{name}.png", examples)
+    return write_metrics(workdir / f"metrics_{name}.json", counts)
 
 
 def print_metrics(title: str, counts: Mapping[str, MaskCounts]) -> None:
@@ -63,13 +66,16 @@ def print_metrics(title: str, counts: Mapping[str, MaskCounts]) -> None:
     Console(width=max(Console().width, NARROWEST_TABLE)).print(table)
 
 
-def write_metrics(path: Path, counts: Mapping[str, MaskCounts]) -> None:
-    """Write the scores of each dataset as JSON, null where undefined."""
+def write_metrics(
+    path: Path, counts: Mapping[str, MaskCounts]
+) -> dict[str, dict[str, float | None]]:
+    """Write the scores of each dataset as JSON, null where undefined, and return them."""
     scores = {
         name: {key: x if math.isfinite(x) else None for key, x in count.scores().items()}
         for name, count in counts.items()
     }
     path.write_text(json.dumps(scores, indent=2) + "\n")
+    return scores
 
 
 def draw_examples(path: Path, examples: Sequence[Example]) -> None:
@@ -88,16 +94,16 @@ def draw_examples(path: Path, examples: Sequence[Example]) -> None:
         image_axis, truth_axis, predicted_axis = axes[row, 3 * column : 3 * column + 3]
         image_axis.imshow(composite(example.image, example.bands), interpolation="nearest")
         image_axis.set_title(f"{example.sensor}\n{example.scene_id}", fontsize=7)
-        truth_axis.imshow(_paint(_label_classes(example.label)), interpolation="nearest")
+        truth_axis.imshow(paint(label_classes(example.label)), interpolation="nearest")
         truth_axis.set_title("truth", fontsize=7)
         nothing = np.isnan(example.image).all(axis=-1)
         predicted = np.where(nothing, NO_DATA, example.predicted)
-        predicted_axis.imshow(_paint(predicted), interpolation="nearest")
+        predicted_axis.imshow(paint(predicted), interpolation="nearest")
         predicted_axis.set_title("prediction", fontsize=7)
     handles = [
-        Patch(facecolor=_hex(COLOURS[c]), edgecolor="grey", label=c.title) for c in CloudClass
+        Patch(facecolor=hex_colour(COLOURS[c]), edgecolor="grey", label=c.title) for c in CloudClass
     ]
-    handles.append(Patch(facecolor=_hex(UNKNOWN_COLOUR), label="not labelled, no data"))
+    handles.append(Patch(facecolor=hex_colour(UNKNOWN_COLOUR), label="not labelled, no data"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     note = "truth: where a label allows several classes (cloud, thick or thin), the first of them"
     figure.supxlabel(note, fontsize=7)
@@ -125,7 +131,7 @@ def composite(image: np.ndarray, bands: BandDescription) -> np.ndarray:
     return np.nan_to_num(np.sqrt(np.clip(image[..., reflective[nearest]], 0, 1)))
 
 
-def _label_classes(label: np.ndarray) -> np.ndarray:
+def label_classes(label: np.ndarray) -> np.ndarray:
     """Label bits as class codes: the first of the allowed classes, NO_DATA if unlabelled."""
     codes = np.full(label.shape, NO_DATA, np.uint8)
     for cloud_class in reversed(CloudClass):
@@ -133,12 +139,14 @@ def _label_classes(label: np.ndarray) -> np.ndarray:
     return codes
 
 
-def _paint(codes: np.ndarray) -> np.ndarray:
+def paint(codes: np.ndarray) -> np.ndarray:
+    """Class codes `[H, W]` in the fixed colours: sRGB uint8 `[H, W, 3]`, grey for no data."""
     palette = np.full((256, 3), UNKNOWN_COLOUR, np.uint8)
     for cloud_class, colour in COLOURS.items():
         palette[cloud_class] = colour
     return palette[codes]
 
 
-def _hex(colour: tuple[int, int, int]) -> str:
+def hex_colour(colour: tuple[int, int, int]) -> str:
+    """An sRGB colour as HTML and matplotlib know it: `#56b4e9`."""
     return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -31,6 +31,24 @@ LEVELS = [
     {"export_weights"},
 ]
 """A module imports from the levels before its own."""
+EXPERIMENTS = [
+    {"parts", "plots", "predicting", "matching"},
+    {
+        "settings",
+        "probes",
+        "html_report",
+        "windows",
+        "bands_used",
+        "embedding",
+        "calibration",
+        "pictures",
+    },
+    {"three_ways", "sections"},
+    {"runs", "left_out"},
+    {"measuring", "three_way_report"},
+    {"model_report", "__main__"},
+]
+"""The same of the modules of `permjax.experiments`, which import from all of the above."""
 
 
 def imported(path: Path) -> set[str]:
@@ -44,10 +62,13 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def level(module: str) -> int:
-    return next(i for i, modules in enumerate(LEVELS) if module in modules)
+def level(module: str, levels: list[set[str]] = LEVELS) -> int:
+    return next(i for i, modules in enumerate(levels) if module in modules)
 
 
+PARTS = sorted(
+    path.stem for path in (ROOT / "permjax" / "experiments").glob("*.py") if path.stem != "__init__"
+)
 MODULES = sorted(path.stem for path in (ROOT / "permjax").glob("[!_]*.py"))
 
 
@@ -55,17 +76,27 @@ MODULES = sorted(path.stem for path in (ROOT / "permjax").glob("[!_]*.py"))
 def test_imports_go_one_way(module):
     names = imported(ROOT / "permjax" / f"{module}.py")
     ours = {name.split(".")[1] for name in names if name.startswith("permjax.")}
+    assert "experiments" not in ours
     for other in ours & set(MODULES):
         assert level(other) < level(module)
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", PARTS)
+def test_imports_of_the_experiments_go_one_way(module):
+    names = imported(ROOT / "permjax" / "experiments" / f"{module}.py")
+    ours = {name.split(".")[2] for name in names if name.startswith("permjax.experiments.")}
+    for other in ours:
+        assert level(other, EXPERIMENTS) < level(module, EXPERIMENTS)
+
+
+@pytest.mark.parametrize("module", [*MODULES, *(f"experiments/{part}" for part in PARTS)])
 def test_permjax_never_imports_data_prep(module):
     assert not any("data_prep" in n for n in imported(ROOT / "permjax" / f"{module}.py"))
 
 
 def test_only_checkpoints_imports_orbax():
-    users = [m for m in MODULES if "orbax" in str(imported(ROOT / "permjax" / f"{m}.py"))]
+    modules = [*MODULES, *(f"experiments/{part}" for part in PARTS)]
+    users = [m for m in modules if "orbax" in str(imported(ROOT / "permjax" / f"{m}.py"))]
     assert users == ["checkpoints"]
 
 

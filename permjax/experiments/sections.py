@@ -1,0 +1,132 @@
+"""Sections that the report of the three ways and that of a single model share."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from permjax.classes import COLOURS, CloudClass
+from permjax.experiments.bands_used import SUBSETS, draw_bands
+from permjax.experiments.calibration import BINS, draw_calibration
+from permjax.experiments.embedding import RELATIVE_WIDTH
+from permjax.experiments.html_report import Report
+from permjax.experiments.pictures import DIFFERENCES, LEAST_MIXED, UNKNOWN
+from permjax.experiments.probes import BATCH_SIZE, PROBED
+from permjax.experiments.windows import METRICS, RESAMPLES, draw_differences, draw_windows
+from permjax.report import UNKNOWN_COLOUR, hex_colour
+
+METHOD: Final = {
+    "resamples": RESAMPLES,
+    "least_mixed": LEAST_MIXED,
+    "probed": PROBED * BATCH_SIZE,
+    "subsets": SUBSETS,
+    "bins": BINS,
+    "relative_width": RELATIVE_WIDTH,
+}
+"""How things are measured: the constants of the measurements that reports tell of."""
+
+
+def tell_windows(report: Report, reference: str | None = None) -> None:
+    """Scores of windows against cloud cover; the differences to a reference, if it is given."""
+    curves, size = report.results["curves"], report.count("windows", "size")
+    panels = {
+        f"windows_{metric}.png": f"{title} against cloud cover" for metric, title in METRICS.items()
+    }
+    for file, metric in zip(panels, METRICS, strict=True):
+        draw_windows(report.directory / file, curves, metric)
+    report.paragraph(
+        f"Each window of {size} x {size} pixels has a cloud cover, by its label, and scores of its "
+        "own. A score is left out where it has no meaning: recall, say, in a window without cloud."
+    )
+    resamples = report.count("method", "resamples")
+    scenes = report.count("curves", "scenes")
+    several = any(len(seeds) > 1 for seeds in report.results["windows"]["counts"].values())
+    seeds = "Counts of all seeds are added in each window; the band tells of scenes, not of seeds."
+    pooled = seeds if several else ""
+    report.figure(
+        panels,
+        "Scores in each window (points) against the window's cloud cover, with their local means "
+        f"and bands of 95 % ({resamples} resamples of the {scenes} scenes). {pooled}",
+        source="curves",
+    )
+    if reference is None:
+        return
+    panels = {
+        f"difference_{metric}.png": f"difference of {title}" for metric, title in METRICS.items()
+    }
+    for file, metric in zip(panels, METRICS, strict=True):
+        draw_differences(report.directory / file, curves, metric, reference)
+    report.figure(
+        panels,
+        f"The same for the difference, window by window, of the model of both families minus that "
+        f"of {escape(reference)} alone: above zero the other family's scenes have helped.",
+        source="curves/differences",
+    )
+
+
+def tell_pictures(report: Report) -> None:
+    """Scenes with what the models see, and the keys of colours."""
+    scenes = report.results["pictures"]
+    colours = {c.title: hex_colour(COLOURS[c]) for c in CloudClass}
+    least = report.number("method", "least_mixed", form=".0f")
+    report.paragraph(
+        "Chosen scenes are those with the most varied labels, whatever the models make of them. "
+        f"Best and worst are by F1 of the first model, of scenes with at least {least} % cloud and "
+        "as much clear sky. Where a label allows several classes, truth shows the first."
+    )
+    names = list(scenes[0]["f1"]) if scenes else []
+    if len(names) > 1:
+        differences = zip(DIFFERENCES, map(hex_colour, DIFFERENCES.values()), strict=True)
+        colours |= {meaning.format(*names): colour for meaning, colour in differences}
+    report.key(colours | {UNKNOWN: hex_colour(UNKNOWN_COLOUR)})
+    for index, scene in enumerate(scenes):
+        scores = "; ".join(
+            f"{escape(name)}: F1 {report.number('pictures', index, 'f1', name)} %, "
+            f"accuracy {report.number('pictures', index, 'accuracy', name)} %"
+            for name in scene["f1"]
+        )
+        report.pictures(
+            {panel["file"]: panel["title"] for panel in scene["panels"]},
+            f"{scene['why'].capitalize()}: {escape(scene['dataset'])}, scene "
+            f"{escape(scene['scene_id'])}. {scores}.",
+        )
+
+
+def tell_bands(report: Report) -> None:
+    """What each band does, left out and alone."""
+    panels = {}
+    for sensor, runs in report.results["bands"].items():
+        file = f"bands_{sensor}.png"
+        draw_bands(report.directory / file, sensor, runs)
+        panels[file] = f"accuracy of {sensor} without each band and with it alone"
+    report.figure(
+        panels,
+        "Accuracy without a band (dots: left of the line, the band was needed) and with that band "
+        "alone (diamonds), beside all bands (line), on up to "
+        f"{report.count('method', 'probed')} records of each instrument. The model is not trained "
+        "anew: it is told that the other bands are not there.",
+        source="bands",
+    )
+
+
+def tell_calibration(report: Report, names: Sequence[str]) -> None:
+    """The reliability diagram and the expected calibration errors."""
+    calibration = report.results["calibration"]
+    file = "reliability.png"
+    draw_calibration(report.directory / file, {name: calibration[name][0] for name in names})
+    errors = ", ".join(
+        f"{escape(name)} "
+        + " / ".join(
+            report.number("calibration", name, seed, "error")
+            for seed in range(len(calibration[name]))
+        )
+        for name in names
+    )
+    several = any(len(calibration[name]) > 1 for name in names)
+    drawn, by_seed = (", of the first seed", ", of each seed") if several else ("", "")
+    report.figure(
+        {file: "how often it is cloud against the probability of cloud"},
+        "How often it is cloud where the model gives cloud some probability, in "
+        f"{report.count('method', 'bins')} bins{drawn}; below the diagonal it is too "
+        f"sure of cloud. Expected calibration error, in points{by_seed}: {errors}.",
+        source="calibration",
+    )

@@ -1,0 +1,280 @@
+"""The report of the three ways, as a short paper."""
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from permjax.experiments.bands_used import draw_numbers, draw_slides
+from permjax.experiments.embedding import draw_embedding
+from permjax.experiments.html_report import Report
+from permjax.experiments.left_out import draw_left_out
+from permjax.experiments.sections import tell_bands, tell_calibration, tell_pictures, tell_windows
+from permjax.experiments.windows import METRICS
+
+
+def write_report(results: Mapping[str, Any], directory: Path) -> Path:
+    """Write figures, `report.json` and `report.html`; returns the path of the page.
+
+    Args:
+        results: of `measuring.measure`.
+        directory: where the pictures of scenes lie already.
+    """
+    report = Report(results, directory)
+    _in_short(report)
+    _setting(report)
+    _data(report)
+    _three_ways(report)
+    reference = report.results["settings"]["test"]
+    report.heading("In windows, against cloud cover")
+    tell_windows(report, reference)
+    report.heading("Pictures")
+    tell_pictures(report)
+    report.heading("How the model interprets sensors")
+    report.paragraph(
+        "All of this section but the calibration is of the models trained on both families, the "
+        "mean of their seeds where nothing else is said."
+    )
+    report.heading("Which bands it needs", 3)
+    tell_bands(report)
+    _numbers(report)
+    _slides(report)
+    _embedding(report)
+    _left_out(report)
+    report.heading("Do its probabilities mean what they say?", 3)
+    tell_calibration(report, list(report.results["ways"]))
+    _not_measured(report)
+    return report.write("Do scenes of other satellites help to mask clouds?")
+
+
+def _in_short(report: Report) -> None:
+    scores = ", ".join(
+        f"{report.mean('ways', way, 'f1')} % trained on {escape(way)}"
+        for way in report.results["ways"]
+    )
+    order = "the" if report.results["order"]["as_in_talk"] else "not the"
+    report.paragraph(
+        f"<b>In short.</b> F1 of cloud on {escape(_tested(report))}: {scores}. This is {order} "
+        "order of the talk whose experiment it repeats on other data."
+    )
+
+
+def _setting(report: Report) -> None:
+    settings = report.results["settings"]
+    one, other = (escape(name) for name in settings["train_families"])
+    seeds, steps, batch = (
+        report.count("settings", key) for key in ("seeds", "steps", "batch_size")
+    )
+    report.heading("Setting")
+    report.paragraph(
+        "A. Francis asks in the talk “Sensor-Independent Deep Learning for Cloud Masking” whether "
+        "labelled scenes of other satellites help a model that reads each band together with its "
+        "description, and how such a model interprets different sensors. This report asks the same "
+        f"of permjax, on {escape(settings['data'])} scenes."
+    )
+    report.paragraph(
+        f"The same model is trained three ways: on {one}, on {other}, and on both, each way "
+        f"with as many seeds ({seeds}) and steps ({steps}, of {batch} squares). All are tested on "
+        f"the scenes of {escape(settings['test'])} held out."
+    )
+
+
+def _data(report: Report) -> None:
+    data = report.results["data"]
+    report.heading("Data")
+    rows = [
+        [escape(records["name"])]
+        + [report.count("data", "records", i, key) for key in ("train", "test")]
+        for i, records in enumerate(data["records"])
+    ]
+    report.table(["records", "train", "test"], rows, "Records of each sensor, a square each.")
+    shared = "; ".join(
+        f"{escape(sensor)} {escape(', '.join(bands))}"
+        for sensor, bands in data["shared_bands"].items()
+    )
+    other = next(n for n in report.results["ways"] if n not in (_tested(report), "both"))
+    report.paragraph(
+        f"The model of {escape(other)} is tested with the bands that both families share, those "
+        f"that overlap by their described wavelengths and widths: {shared}. The others see all "
+        "bands of the records."
+    )
+    if report.results["settings"]["data"] == "simulated":
+        report.paragraph(
+            "The scenes are simulated by physics (data_prep/simulated). Held-out scenes are the "
+            "same for every sensor, so that those of one family's twins are not independent; "
+            "training scenes are each sensor's own."
+        )
+
+
+def _tested(report: Report) -> str:
+    return report.results["settings"]["test"]
+
+
+def _three_ways(report: Report) -> None:
+    results = report.results
+    report.heading("Three ways")
+    rows = [
+        [escape(way)] + [report.mean("ways", way, metric) for metric in METRICS]
+        for way in results["ways"]
+    ]
+    report.table(
+        ["trained on", *METRICS.values()],
+        rows,
+        f"Scores of cloud, thick or thin, on {escape(_tested(report))}, per cent of pixels: mean "
+        "and standard deviation over seeds.",
+    )
+    rows = [
+        [escape(way)] + [report.number("talk", way, metric) for metric in METRICS]
+        for way in results["talk"]
+    ]
+    report.table(
+        ["trained on", *METRICS.values()],
+        rows,
+        "The talk's own figures: <b>another data set</b>, real Sentinel-2 scenes, and another "
+        "model. Only the order of its rows can be compared, not their numbers.",
+    )
+    order = results["order"]
+    names = [order["steps"][0]["worse"], *(step["better"] for step in order["steps"])]
+    series = " &lt; ".join(map(escape, names))
+    gains = " ".join(_gain(report, index) for index in range(len(order["steps"])))
+    verdict = (
+        f"The order of the three models on F1 came out as in the talk: {series}."
+        if order["as_in_talk"]
+        else f"The order of the three models on F1 did <b>not</b> come out as in the "
+        f"talk, {series}."
+    )
+    report.paragraph(f"{verdict} {gains}")
+    report.paragraph(_why(report))
+
+
+def _gain(report: Report, index: int) -> str:
+    step = report.results["order"]["steps"][index]
+    agree, of = (report.count("order", "steps", index, key)
+                 for key in ("agree", "of"))  # fmt: skip
+    mean = report.mean("order", "steps", index, form="+.1f")
+    decided = ""
+    if (
+        step["spread"] is not None
+        and step["mean"] is not None
+        and abs(step["mean"]) < step["spread"]
+    ):
+        decided = " That is less than the seeds differ by: these runs do not decide it."
+    return (
+        f"{escape(step['better'].capitalize())} minus {escape(step['worse'])}: {mean} "
+        f"points; better in {agree} of {of} seeds.{decided}"
+    )
+
+
+def _why(report: Report) -> str:
+    """What the numbers say about why the order is as it is."""
+    share = report.number("data", "share_of_tested", form=".0f")
+    examples = report.count("data", "examples")
+    tested = escape(_tested(report))
+    steps = (
+        f"Steps are equal, so of the {examples} squares that a model of both sees, {share} % are "
+        f"of {tested}; the model of {tested} alone sees nothing else."
+    )
+    if report.results["order"]["as_in_talk"]:
+        return f"{steps} In these runs the scenes of the other family made up for that."
+    return (
+        f"{steps} In these steps the scenes of the other family did not make up for that. They "
+        "can where a family's own labelled scenes are few or alike, and where training lasts until "
+        "they are learnt; whether it was the scenes or the steps, another number of --scenes or of "
+        "--steps would tell."
+    )
+
+
+def _numbers(report: Report) -> None:
+    report.heading("How many bands it needs", 3)
+    draw_numbers(report.directory / "numbers.png", report.results["numbers"])
+    report.figure(
+        {"numbers.png": "accuracy against the number of bands"},
+        f"Accuracy against the number of bands, {report.count('method', 'subsets')} random choices "
+        "of each number: mean, and from the worst choice to the best.",
+        source="numbers",
+    )
+
+
+def _slides(report: Report) -> None:
+    report.heading("What if a band is described wrongly?", 3)
+    panels = {}
+    for sensor, runs in report.results["slides"].items():
+        file = f"slides_{sensor}.png"
+        draw_slides(report.directory / file, sensor, runs)
+        panels[file] = f"change of accuracy of {sensor} where a band is described wrongly"
+    report.figure(
+        panels,
+        "Change of accuracy while the described wavelength of one band is slid away from the truth "
+        "and its image stays as it is. Strong colours: the model relies on what it is told.",
+        source="slides",
+    )
+
+
+def _embedding(report: Report) -> None:
+    report.heading("A map of bands", 3)
+    width = report.number("method", "relative_width", form=".0f")
+    draw_embedding(report.directory / "embedding.png", report.results["embedding"])
+    report.figure(
+        {"embedding.png": "bands of all sensors in the plane of two principal components"},
+        "How the encoder describes bands to the model: the first two principal components of the "
+        "codes of every band of every known sensor, each encoded alone, of the first seed. Dots "
+        "are bands of sensors trained on, crosses those of the others. The grey line runs from "
+        "400 nm to 14 µm (a gap where reflectance ends and temperature begins), of bands with "
+        f"{width} % of their wavelength as width; its labels are µm.",
+        source="embedding",
+    )
+
+
+def _left_out(report: Report) -> None:
+    sensors = report.results["left_out"]
+    report.heading("Sensors that it never saw", 3)
+    if not sensors:
+        report.paragraph("There are records of a single instrument, so none could be left out.")
+        return
+    draw_left_out(report.directory / "left_out.png", sensors)
+    rows = []
+    for name in sensors:
+        twins = report.results["twins"][name]
+        cells = [
+            report.mean("left_out", name, metric, of)
+            for metric in ("accuracy", "f1")
+            for of in ("trained", "never")
+        ]
+        rows.append([escape(", ".join([name, *twins])), *cells])
+    head = ["sensor and its twins", "accuracy", "never trained on", "F1", "never trained on"]
+    report.table(
+        head,
+        rows,
+        f"Scores on up to {report.count('method', 'probed')} records of each instrument's first "
+        "sensor, by the models of both (mean and standard deviation over seeds), and by one model "
+        "of as many steps (first seed) that saw neither it nor its twins.",
+    )
+    report.figure(
+        {"left_out.png": "accuracy on sensors trained on and never trained on"},
+        "The accuracies of the table.",
+        source="left_out",
+    )
+
+
+def _not_measured(report: Report) -> None:
+    data = report.results["settings"]["data"]
+    report.heading("What was not measured")
+    simulated = (
+        "The simulator's clouds, ground and labels are not the world's: nothing here says how far "
+        "any of these models is right on real scenes. "
+    )
+    real = (
+        "Real labels are people's judgement, and differ from one another at cloud edges and in "
+        "thin cloud. Few scenes prove little: see the numbers of records above. "
+    )
+    report.paragraph(
+        (simulated if data == "simulated" else real)
+        + "The models are small and trained for minutes; what is true of them may not be of models "
+        "trained for days. The spread is that of few seeds on one set of scenes. Models with an "
+        "instrument left out are of one seed. Bands were taken away from models that know all of "
+        "them; models trained without would do better. Shadow is not scored here."
+    )
+    report.paragraph(
+        "Every number stands in <code>report.json</code> beside this page; the page's source names "
+        "its place there (<code>data-json</code>), and each figure the key that it is drawn from."
+    )
