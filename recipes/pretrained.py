@@ -47,6 +47,7 @@ FINE: Final[dict[str, Any]] = {
         "geotiff_folder/landsat8_biome=0.22",
         "geotiff_folder/sentinel2_radiant=0.08",
         "geotiff_folder/sentinel2_ukis=0.08",
+        "geotiff_folder/snowfields=0.05",
     ),
 }
 
@@ -96,8 +97,9 @@ class Recipe:
             self._train(f"fold{fold}", records, FINE | {"init": str(self.folder / "base")})
 
     def final(self) -> None:
-        """Goes on from the base with every image that there is."""
+        """Goes on from the base with every image that there is, those of `HELD_OUT` too."""
         records = self._labelled("final", ())
+        samples.pack_held_out(self.source, self.folder, records)
         self._train("final", records, FINE | {"init": str(self.folder / "base")})
 
     def unseen(self) -> None:
@@ -111,6 +113,9 @@ class Recipe:
         (records / "geotiff_folder").mkdir(parents=True, exist_ok=True)
         shared = self.folder / "records"
         for path in (*shared.glob("geotiff_folder/*"), shared / "simulated", shared / "clouded"):
+            held_out = path.name.partition("-")[0] in samples.HELD_OUT
+            if held_out and not test:
+                continue  # Packed anew, whole.
             link = records / path.relative_to(shared)
             if not link.exists():
                 link.symlink_to(path)

@@ -99,6 +99,15 @@ def pack(samples: Path, folder: Path, records: Path, held_out: bool) -> None:
             clouded.build(records, source, table=table, copies=copies)
 
 
+def pack_held_out(samples: Path, folder: Path, records: Path) -> None:
+    """The folders of which some scenes were held out, whole; what is there stays."""
+    for name in HELD_OUT:
+        source = folder / name if (folder / name).is_dir() else samples / name
+        table = write_table(folder / "tables" / "final" / f"{name}.toml", ())
+        if not any((records / "geotiff_folder").glob(f"{name}-*")):
+            geotiff_folder.build(records, source, table=table)
+
+
 def pack_labelled(samples: Path, folder: Path, records: Path, test: Iterable[Path]) -> None:
     """The images labelled by hand, some of them held out; what is there stays."""
     test = set(test)
