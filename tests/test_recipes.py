@@ -6,6 +6,7 @@ import rasterio
 from fake_scenes import labelled_image
 
 from benchmarks import csmask
+from data_prep.geotiff_folder.table import read_table
 from permjax.bands import BandDescription, describe_bands
 from permjax.data import find_datasets
 from permjax.sensors import SENSORS, select_sensors
@@ -87,7 +88,7 @@ def test_taught_folders_have_links_and_labels(tmp_path, monkeypatch):
     unlabelled.mkdir()
     labelled_image(unlabelled, "seen", np.zeros((40, 50)))
     labelled_image(unlabelled, "new", None)
-    sure = np.tile(np.float32([0, 1, 0]), (40, 50, 1))
+    sure = np.tile(np.array([0, 1, 0], np.float32), (40, 50, 1))
     monkeypatch.setattr(teacher, "probabilities", lambda images: [sure] * len(images))
     teacher.label_folders([unlabelled], tmp_path / "taught")
     names = {path.name for path in (tmp_path / "taught").iterdir()}
@@ -123,5 +124,5 @@ def test_the_peer_gets_no_thermal_band_and_no_small_image():
 
 def test_tables_hold_out_what_they_are_told_to(tmp_path):
     table = samples.write_table(tmp_path / "a" / "b.toml", ["x", "y"])
-    read = samples.geotiff_folder.table.read_table(table)
+    read = read_table(table)
     assert read.assign_splits(["x", "y", "z"]) == {"x": "test", "y": "test", "z": "train"}
