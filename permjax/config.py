@@ -50,8 +50,7 @@ class TrainConfig:
             what is left.
         coarse_share: share of examples seen at half their resolution, where records are as large.
         surface_share: share of examples turned into an estimate of surface reflectance.
-        learning_rate: the highest, reached after the warm-up; if not given 2e-3, and with `init`
-            2e-4, by which what the weights knew before is kept.
+        learning_rate: the highest, reached after the warm-up; if not given 2e-3, with `init` 2e-4.
         warmup_share: share of the steps over which the learning rate rises from zero.
         weight_decay: of AdamW.
         save_every: steps between checkpoints.
