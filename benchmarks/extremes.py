@@ -58,6 +58,8 @@ def main() -> None:
         "real, bright, held out": [(t, first) for t in held_out(options.samples, options.dir)],
         "simulated, held out": [(t, first) for t in simulated(options.dir / "records")],
     }
+    for truth in held_out(options.samples, options.dir):
+        sources[f"of these, {truth.path.stem}"] = [(truth, first)]
     table = Table("", "squares are", "number", "part called cloud", "limit")
     for source, truths in sources.items():
         found: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
