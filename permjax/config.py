@@ -37,6 +37,8 @@ class TrainConfig:
         workdir: directory of the run: settings, checkpoints, logs, tables, pictures.
         init: weights to start from instead of random ones: `pretrained`, those that come with
             permjax, or the work directory of a run; they settle the size of the model.
+        keep: with `init`, how much it counts in the loss that answers stay those of the initial
+            weights, so that training on a few scenes does not forget all others.
         data: simulated scenes, real ones prepared with `python -m data_prep.build`, or all.
         data_dir: where prepared records lie; `<workdir>/data` if not given.
         simulated_scenes: simulated scenes of each sensor to train on.
@@ -61,6 +63,7 @@ class TrainConfig:
     sensors: CommaList = ("landsat", "sentinel")
     workdir: Path = Path("runs/default")
     init: str | None = None
+    keep: float = 0.0
     data: Literal["simulated", "real", "all"] = "simulated"
     data_dir: Path | None = None
     simulated_scenes: int = 200
@@ -88,8 +91,11 @@ class TrainConfig:
             raise ValueError("name at least one sensor or family, as in --sensors=landsat,sentinel")
         if not self.band_slots or min(self.band_slots) < 1:
             raise ValueError(f"band_slots must be positive, not {self.band_slots}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, not {self.seed}")
+        for name in ("seed", "keep"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        if self.keep and self.init is None:
+            raise ValueError("keep needs initial weights: give --init too")
         read_shares(self.shares)
         for name in ("coarse_share", "surface_share", "warmup_share"):
             if not 0 <= getattr(self, name) <= 1:

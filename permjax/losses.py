@@ -30,3 +30,20 @@ def label_loss(logits: jax.Array, label: Array) -> jax.Array:
     allowed = jnp.where(allowed_classes(label), logits, -1e9)
     loss = jax.nn.logsumexp(logits, axis=-1) - jax.nn.logsumexp(allowed, axis=-1)
     return jnp.where(label == UNLABELLED, 0, loss)
+
+
+def change_loss(logits: jax.Array, before: jax.Array) -> jax.Array:
+    """How far each pixel's answer went from an earlier one: `sum_k q_k log(q_k / p_k)`, at least 0.
+
+    The Kullback-Leibler divergence from the earlier probabilities `q` to those of now, `p`: the
+    distillation of Li and Hoiem 2017, "Learning without Forgetting", at temperature 1.
+
+    Args:
+        logits: of now, `[..., C]`.
+        before: the earlier ones, `[..., C]`.
+
+    Returns:
+        `[...]`.
+    """
+    log_p, log_q = jax.nn.log_softmax(logits), jax.nn.log_softmax(before)
+    return jnp.sum(jnp.exp(log_q) * (log_q - log_p), axis=-1)

@@ -19,7 +19,7 @@ from permjax.classes import CLOUD_SHADOW, UNLABELLED
 from permjax.config import TrainConfig, save_config
 from permjax.data import Batch, find_datasets, training_batches
 from permjax.logs import Log, progress
-from permjax.losses import label_loss
+from permjax.losses import change_loss, label_loss
 from permjax.memory import keep_freed_memory
 from permjax.models import CloudMasker, ModelConfig
 from permjax.sensors import select_sensors
@@ -43,6 +43,13 @@ class StepFigures(NamedTuple):
     gradient_norm: jax.Array
 
 
+class Kept(NamedTuple):
+    """Parameters whose answers a run is to keep, and how much that counts in the loss."""
+
+    params: nnx.State
+    weight: float
+
+
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, StepFigures]]
 
 
@@ -53,19 +60,26 @@ def train_step(
     graphdef: nnx.GraphDef[CloudMasker],
     optimiser: optax.GradientTransformation,
     shadow_weight: float,
+    kept: Kept | None = None,
 ) -> tuple[TrainState, StepFigures]:
     """One step, as the program of one device that holds its share of the batch.
 
     The loss is the mean over the labelled pixels of all devices together, so that the number of
     devices changes nothing but rounding; pixels of cloud shadow, which are few, count
-    `shadow_weight` times. Runs where `DEVICES` is a mapped axis.
+    `shadow_weight` times. To it comes the change from the answers of `kept`, the mean over all
+    pixels. Runs where `DEVICES` is a mapped axis.
     """
     weight = jnp.where(batch.label == CLOUD_SHADOW, shadow_weight, batch.label != UNLABELLED)
     total = jnp.maximum(lax.psum(jnp.sum(weight), DEVICES), 1)
 
     def share_of_loss(params: nnx.State) -> jax.Array:
         logits = nnx.merge(graphdef, params)(batch.image, batch.bands, batch.valid)
-        return jnp.sum(weight * label_loss(logits, batch.label)) / total
+        loss = jnp.sum(weight * label_loss(logits, batch.label)) / total
+        if kept is None:
+            return loss
+        before = nnx.merge(graphdef, kept.params)(batch.image, batch.bands, batch.valid)
+        change = jnp.mean(change_loss(logits, lax.stop_gradient(before)))
+        return loss + kept.weight * change / lax.axis_size(DEVICES)
 
     loss, gradient = jax.value_and_grad(share_of_loss)(state.params)
     loss, gradient = lax.psum((loss, gradient), DEVICES)
@@ -201,6 +215,8 @@ def start(model: CloudMasker, config: TrainConfig, mesh: Mesh) -> tuple[TrainSte
     """The mapped step of a run and its state before the first one, replicated on all devices."""
     optimiser = make_optimiser(config)
     graphdef, params = nnx.split(model)
+    # A copy: the state's own arrays are given away by the first step.
+    kept = Kept(jax.tree.map(jnp.copy, params), config.keep) if config.keep else None
     state = TrainState(params, optimiser.init(params))
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
     step = partial(
@@ -208,6 +224,7 @@ def start(model: CloudMasker, config: TrainConfig, mesh: Mesh) -> tuple[TrainSte
         graphdef=graphdef,
         optimiser=optimiser,
         shadow_weight=config.shadow_weight,
+        kept=kept,
     )
     return map_over_devices(step, mesh), state
 

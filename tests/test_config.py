@@ -76,6 +76,8 @@ def test_no_run_is_told(tmp_path):
         ({"sensors": ()}, "name at least one sensor"),
         ({"band_slots": ()}, "band_slots must be positive"),
         ({"seed": -1}, "seed must be 0 or more"),
+        ({"init": "pretrained", "keep": -1.0}, "keep must be 0 or more"),
+        ({"keep": 1.0}, "keep needs initial weights: give --init too"),
         ({"surface_share": 1.5}, "between 0 and 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"warmup_share": -0.1}, "warmup_share must lie between 0 and 1"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permjax import classes
-from permjax.losses import label_loss
+from permjax.losses import change_loss, label_loss
 
 LOGITS = jnp.asarray([0.3, -1.2, 2.0, 0.5])
 
@@ -44,3 +44,12 @@ def test_extreme_logits_stay_finite():
     )
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
+
+
+def test_no_change_of_the_answers_is_no_loss_and_another_is_their_divergence():
+    """By hand: from (3/4, 1/4) to (1/2, 1/2) it is 3/4 log(3/2) + 1/4 log(1/2)."""
+    three_to_one = jnp.log(jnp.asarray([3.0, 1.0]))
+    np.testing.assert_allclose(change_loss(three_to_one, three_to_one + 5), 0, atol=1e-6)
+    expected = 0.75 * np.log(1.5) + 0.25 * np.log(0.5)
+    np.testing.assert_allclose(change_loss(jnp.zeros(2), three_to_one), expected, rtol=1e-5)
+    assert change_loss(jnp.asarray([1e4, 0.0]), jnp.asarray([-1e4, 0.0])) == 1e4

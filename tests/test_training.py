@@ -15,8 +15,9 @@ from flax import nnx
 from permjax import training
 from permjax.checkpoints import Checkpoints, load_model
 from permjax.config import TrainConfig, save_config
-from permjax.data import Batch, find_datasets
+from permjax.data import Batch, evaluation_batches, find_datasets
 from permjax.evaluation import evaluate, predictor
+from permjax.losses import change_loss
 from permjax.models import ModelConfig
 from permjax.report import report_run
 from permjax.sensors import select_sensors
@@ -111,7 +112,9 @@ train(load_config(Path(sys.argv[1])))
 
 def test_one_device_equals_eight(data_dir, tmp_path):
     """Five steps of the same batches on one device and on eight virtual ones, to rounding."""
-    config = dataclasses.replace(TINY, steps=5, data_dir=data_dir)
+    first = dataclasses.replace(TINY, workdir=tmp_path / "first", data_dir=data_dir)
+    train(first)
+    config = dataclasses.replace(first, steps=5, init=str(first.workdir), keep=2.0)
     for count in (1, 8):
         save_config(dataclasses.replace(config, workdir=tmp_path / str(count)))
         flags = f"--xla_force_host_platform_device_count={count}"
@@ -214,6 +217,26 @@ def test_a_run_starts_from_the_weights_of_another(data_dir, tmp_path):
     train(tuned)
     for ours, theirs in zip(params_of(tuned.workdir), params_of(first.workdir), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_the_answers_of_the_initial_weights_are_kept(data_dir, tmp_path):
+    """The more they count, the nearer to them stays what a run answers after a few steps."""
+    first = dataclasses.replace(TINY, workdir=tmp_path / "first", data_dir=data_dir, steps=2)
+    train(first)
+    dataset = find_datasets(data_dir, select_sensors(SENSORS[:1]), "real")[0]
+    batch = next(evaluation_batches(dataset, "train", 4))
+    image = batch.image, batch.bands, batch.valid
+    before = load_model(first.workdir)(*image)
+    changes = []
+    for keep in (0.0, 1.0, 30.0):
+        tuned = dataclasses.replace(
+            first, workdir=tmp_path / str(keep), init=str(first.workdir), keep=keep, seed=1,
+            steps=20, learning_rate=5e-3,
+        )  # fmt: skip
+        train(tuned)
+        changes.append(float(change_loss(load_model(tuned.workdir)(*image), before).mean()))
+    assert changes[2] < changes[1] < changes[0]
+    assert changes[2] < 0.2 * changes[0]
 
 
 def test_weights_to_start_from_settle_the_size(tmp_path):

@@ -24,11 +24,12 @@ from permjax.sensors import Band, Sensor
 # Pixels simulated around the patch, for what spreads from outside into it.
 MARGIN: Final = 12
 
-# Optical thickness (550 nm) from which a pixel is cloud: .25 changes the reflectance of dark
-# ground by about .025, the least that people mark. Through 4 hardly a tenth of the ground's
-# detail shows: thick. Where in between lies a range of doubt, labels allow both.
+# Optical thickness (550 nm) from which a pixel is cloud: .15 changes the reflectance of dark
+# ground by about .015, which nobody marks, .45 by about .045, which nearly all do; in between
+# people differ. Through 4 hardly a tenth of the ground's detail shows: thick. Where in between
+# lies a range of doubt, labels allow both.
 CLEAR_BELOW: Final = 0.15
-THIN_FROM: Final = 0.25
+THIN_FROM: Final = 0.45
 THIN_BELOW: Final = 3.0
 THICK_FROM: Final = 4.0
 

@@ -65,7 +65,8 @@ def material_spectra(climate: Climate, rng: np.random.Generator) -> NDArray[np.f
     dry = u(0.5, 1.0) if climate.biome != "desert" else u(0.75, 1.25)
     glint = u(0.02, 0.25) if u() < 0.08 else u(0.0, 0.012)
     soot = 10 ** u(-9, -7.3)
-    grain = 10 ** u(-4.2, -3.1)
+    # Snow that is cold stays fine: 40 to 250 um on the Antarctic plateau (Grenfell et al. 1994).
+    grain = 10 ** (u(-4.4, -3.6) if climate.temperature_k < 240 else u(-4.2, -3.1))
     soils = [spectra.measured("soil", rng, dry * u(0.8, 1.1)) for _ in range(2)]
     drawn = {
         "crop_a": spectra.measured("canopy", rng, u(0.7, 1.0)),

@@ -16,14 +16,14 @@ REFERENCE: Final = Grid(60.0, 64)
 
 # Kinds of land and how often they are drawn.
 BIOMES: Final[Mapping[str, float]] = {
-    "cropland": 0.20,
-    "forest": 0.16,
+    "cropland": 0.18,
+    "forest": 0.14,
     "shrub": 0.10,
     "desert": 0.13,
     "urban": 0.10,
     "mountain": 0.11,
     "tundra": 0.05,
-    "ice": 0.05,
+    "ice": 0.09,
     "ocean": 0.10,
 }
 
@@ -33,6 +33,8 @@ SLOW: Final = 0.8
 # Scenes without cloud, with low, with high and with both; half of real patches are one of the
 # extremes (clear or overcast), which the covers below keep to.
 SKIES: Final = {"clear": 0.20, "low": 0.38, "high": 0.17, "both": 0.25}
+# Over ice, which whole looks like cloud whole: the one as often as the other.
+SKIES_OVER_ICE: Final = {"clear": 0.45, "low": 0.22, "high": 0.13, "both": 0.20}
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def draw(seed: int) -> Weather:
     rng = generator(seed, 1)
     climate = _climate(rng)
     air = _air(climate, rng)
-    sky = rng.choice(list(SKIES), p=list(SKIES.values()))
+    skies = SKIES_OVER_ICE if climate.biome == "ice" else SKIES
+    sky = rng.choice(list(skies), p=list(skies.values()))
     layers: list[Layer] = []
     if sky in ("low", "both"):
         layers.append(_placed(_low(seed, climate, rng), rng))
