@@ -9,7 +9,7 @@ stage that was stopped goes on where it was; `all` is one after another.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,14 +26,14 @@ COMMON: Final[dict[str, Any]] = {
     "save_every": 250,
 }
 BASE: Final[dict[str, Any]] = {
-    "init": "pretrained",
-    "steps": 6500,
+    "steps": 16000,
     "learning_rate": 1.5e-3,
     "shares": (
         "simulated/virtual=0.15",
         "simulated=0.2",
-        "clouded=0.3",
-        "geotiff_folder/taught=0.25",
+        "clouded=0.27",
+        "geotiff_folder/taught=0.23",
+        "geotiff_folder/snowfields=0.05",
     ),
 }
 FINE: Final[dict[str, Any]] = {
@@ -58,7 +58,6 @@ UNSEEN: Final[dict[str, tuple[str, ...]]] = {
 }
 """Runs that tell what a sensor never seen costs, and the sensors that each leaves out."""
 SHORT: Final[dict[str, Any]] = {
-    "init": None,
     "steps": 1500,
     "learning_rate": 2e-3,
     "patch_size": 64,
@@ -90,15 +89,14 @@ class Recipe:
 
     def folds(self) -> None:
         """Goes on from the base five times, a fifth of the labelled images held out each time."""
-        fold_of = samples.folds(self.source)
         for fold in range(samples.FOLDS):
-            test = [image for image, own in fold_of.items() if own == fold]
-            records = self._labelled(f"fold{fold}", test)
+            records = self.records_of_fold(fold)
             self._train(f"fold{fold}", records, FINE | {"init": str(self.folder / "base")})
 
     def final(self) -> None:
         """Goes on from the base with every image that there is, those of `HELD_OUT` too."""
-        records = self._labelled("final", ())
+        records = self._linked("final", without=samples.HELD_OUT)
+        self._pack_labelled("final", records, test=())
         samples.pack_held_out(self.source, self.folder, records)
         self._train("final", records, FINE | {"init": str(self.folder / "base")})
 
@@ -107,20 +105,27 @@ class Recipe:
         for name, left_out in UNSEEN.items():
             self._train(name, self.folder / "records", BASE | SHORT, left_out)
 
-    def _labelled(self, name: str, test: Any) -> Path:
-        """Records of a run: those of the base, by links, and images labelled by hand."""
+    def records_of_fold(self, fold: int) -> Path:
+        """Those of the base and the images labelled by hand that the fold does not hold out."""
+        test = (image for image, own in samples.folds(self.source).items() if own == fold)
+        records = self._linked(f"fold{fold}")
+        self._pack_labelled(f"fold{fold}", records, test)
+        return records
+
+    def _linked(self, name: str, without: Container[str] = ()) -> Path:
+        """Records of a run that begin as links to those of the base, some folders left out."""
         records = self.folder / f"records_{name}"
         (records / "geotiff_folder").mkdir(parents=True, exist_ok=True)
         shared = self.folder / "records"
         for path in (*shared.glob("geotiff_folder/*"), shared / "simulated", shared / "clouded"):
-            held_out = path.name.partition("-")[0] in samples.HELD_OUT
-            if held_out and not test:
-                continue  # Packed anew, whole.
             link = records / path.relative_to(shared)
-            if not link.exists():
+            if path.name.partition("-")[0] not in without and not link.exists():
                 link.symlink_to(path)
-        samples.pack_labelled(self.source, self.folder / "tables" / name, records, test)
         return records
+
+    def _pack_labelled(self, name: str, records: Path, test: Iterable[Path]) -> None:
+        """Adds the images labelled by hand to the records of a run, those to test held out."""
+        samples.pack_labelled(self.source, self.folder / "tables" / name, records, test)
 
     def _train(
         self,

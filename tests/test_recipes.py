@@ -39,7 +39,7 @@ def test_a_fold_trains_on_all_but_what_it_holds_out(source, tmp_path):
     (recipe.folder / "records" / "simulated").mkdir(parents=True)
     for fold in range(samples.FOLDS):
         test = {path for path, own in samples.folds(source).items() if own == fold}
-        records = recipe._labelled(f"fold{fold}", test)
+        records = recipe.records_of_fold(fold)
         assert (records / "simulated").is_symlink()
         seen = {
             record["scene_id"].decode()
