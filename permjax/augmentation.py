@@ -61,23 +61,23 @@ def random_bands(
 ) -> NDArray[np.intp]:
     """Indices of a random set of 1 to `most` bands, ascending.
 
-    An eighth of the sets are blue, green, red, and half of those near infrared too, as many small
-    satellites and drones have them; an eighth three or four other visible and near-infrared bands;
-    a quarter as many bands as may be; the rest any number from three up, uniformly.
+    A fifth of the sets are blue, green, red, and two thirds of those near infrared too, as many
+    small satellites and drones have them; a tenth three or four other visible and near-infrared
+    bands; a quarter as many bands as may be; the rest any number from three up, uniformly.
     """
     wavelength_nm = np.asarray(wavelength_nm)
     candidates = np.arange(len(wavelength_nm))
     kind_of_set = rng.random()
     reflective = np.flatnonzero(np.asarray(kind) != Kind.BRIGHTNESS_TEMPERATURE)
-    if kind_of_set < 0.125 and len(reflective):
-        primaries = PRIMARIES_NM[: int(rng.integers(3, 5))]
+    if kind_of_set < 0.2 and len(reflective):
+        primaries = PRIMARIES_NM[: 3 + int(rng.random() < 2 / 3)]
         nearest = [np.abs(wavelength_nm[reflective] / nm - 1).argmin() for nm in primaries]
         return np.unique(reflective[nearest])[:most]
-    if kind_of_set < 0.25:
+    if kind_of_set < 0.3:
         visible = np.flatnonzero(wavelength_nm < 950)
         candidates = visible if len(visible) else candidates
     limit = min(len(candidates), most)
-    if kind_of_set < 0.25:
+    if kind_of_set < 0.3:
         limit = min(limit, int(rng.integers(3, 5)))
     elif kind_of_set < 0.75:
         limit = int(rng.integers(min(3, limit), limit + 1))
