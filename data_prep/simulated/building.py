@@ -87,16 +87,21 @@ def build(
             for sensor, setting, directory in missing:
                 make = partial(_records, pool, advance, sensor, patch_size, seed)
                 splits = {name: partial(make, name, n) for name, n in counts.items() if n}
-                config = SimulatedConfig(
-                    name=sensor.name, sensor=sensor.name, settings=setting, splits=splits
-                )
-                # What a killed run left under TFDS's name for unfinished work.
-                for old in (directory, *directory.parent.glob(f"incomplete.*_{directory.name}")):
-                    shutil.rmtree(old, ignore_errors=True)
-                with quiet_tfds():
-                    builder = Builder(data_dir=data_dir, config=config)
-                prepare(builder)
+                _write(sensor, setting, directory, splits)
     return directories
+
+
+def _write(
+    sensor: Sensor, settings: dict[str, Any], directory: Path, splits: dict[str, Callable]
+) -> None:
+    """Writes the data set of one sensor, `directory` being `<data_dir>/simulated/<sensor>/...`."""
+    config = SimulatedConfig(name=sensor.name, sensor=sensor.name, settings=settings, splits=splits)
+    # What a killed run left under TFDS's name for unfinished work.
+    for old in (directory, *directory.parent.glob(f"incomplete.*_{directory.name}")):
+        shutil.rmtree(old, ignore_errors=True)
+    with quiet_tfds():
+        builder = Builder(data_dir=directory.parents[2], config=config)
+    prepare(builder)
 
 
 def _check(counts: Mapping[str, int], patch_size: int, seed: int) -> None:
