@@ -22,8 +22,8 @@ class ThreeWay:
     """One model trained on one family of sensors, on another, and on both; all tested on one.
 
     The hour that the defaults take on two cores: 2 minutes to simulate 3,100 patches; 13 models of
-    750 steps (three ways of 3 seeds, four with an instrument left out) at 0.23 s a step and 15 s to
-    compile, 41 minutes; 8 minutes to measure.
+    600 steps (three ways of 3 seeds, four with an instrument left out) at 0.23 s a step and 15 s to
+    compile, 33 minutes; 8 minutes to measure.
 
     Attributes:
         train_families: the two families of sensors, as listed by `permjax sensors` (a single
@@ -47,7 +47,7 @@ class ThreeWay:
     workdir: Path = Path("runs/three_way")
     scenes: int = 160
     seeds: int = 3
-    steps: int = 750
+    steps: int = 600
     batch_size: int = 16
     patch_size: int = 64
     model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
