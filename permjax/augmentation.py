@@ -132,14 +132,15 @@ def as_surface_reflectance(
     phase function of one, is taken off; what is left is divided by the transmission
     `exp(-tau/2 (1/mu_s + 1))` there and back (half of the scattered light goes on forwards).
     Sensors' own products do more; this gives the model the sign and size of it, clouds included,
-    which those products also treat as ground. Thermal bands stay as they are.
+    which those products also treat as ground. Bands of another kind than top-of-atmosphere
+    reflectance stay as they are: thermal ones, and those that hold surface reflectance already.
     """
     # A low sun makes the formula of a flat atmosphere useless, as it does the real products.
     sun = np.sin(np.radians(np.clip(np.nan_to_num(sun_elevation_deg, nan=50.0), 20, 90)))
     tau = rayleigh_optical_thickness(bands.wavelength_nm)
     path, through = tau / (4 * sun), np.exp(-tau / 2 * (1 / sun + 1))
-    thermal = np.asarray(bands.kind) == Kind.BRIGHTNESS_TEMPERATURE
-    path, through = np.where(thermal, 0, path), np.where(thermal, 1, through)
-    kind = np.where(thermal, bands.kind, Kind.SURFACE_REFLECTANCE).astype(np.int32)
+    seen_from_above = np.asarray(bands.kind) == Kind.REFLECTANCE
+    path, through = np.where(seen_from_above, path, 0), np.where(seen_from_above, through, 1)
+    kind = np.where(seen_from_above, Kind.SURFACE_REFLECTANCE, bands.kind).astype(np.int32)
     surface = (image - path.astype(np.float32)) / through.astype(np.float32)
     return surface, bands._replace(kind=kind)

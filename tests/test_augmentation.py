@@ -119,6 +119,25 @@ def test_surface_estimate_darkens_blue_most_and_leaves_heat_alone():
     assert surface[0, 0, 6] == pytest.approx(0.15, abs=2e-3)  # 2.2 um: hardly any scattering
 
 
+def test_surface_estimate_leaves_bands_of_surface_reflectance_alone():
+    image = np.full((2, 2, 11), 0.15, np.float32)
+    reflective = BANDS.kind != Kind.BRIGHTNESS_TEMPERATURE
+    surface_kind = np.where(reflective, Kind.SURFACE_REFLECTANCE, BANDS.kind).astype(np.int32)
+    surface = BANDS._replace(kind=surface_kind)
+    same, bands = augmentation.as_surface_reflectance(image, surface, sun_elevation_deg=30)
+    np.testing.assert_array_equal(same, image)
+    np.testing.assert_array_equal(bands.kind, surface_kind)
+
+    first_is_surface = np.where(np.arange(11) == 0, Kind.SURFACE_REFLECTANCE, BANDS.kind)
+    mixed = BANDS._replace(kind=first_is_surface.astype(np.int32))
+    changed, bands = augmentation.as_surface_reflectance(image, mixed, sun_elevation_deg=30)
+    all_changed, _ = augmentation.as_surface_reflectance(image, BANDS, sun_elevation_deg=30)
+    np.testing.assert_array_equal(changed[..., 0], image[..., 0])
+    np.testing.assert_array_equal(changed[..., 1:], all_changed[..., 1:])
+    assert (changed[..., 1] < image[..., 1]).all()
+    np.testing.assert_array_equal(bands.kind, surface_kind)
+
+
 def test_surface_estimate_without_a_sun_elevation_is_finite():
     image = np.full((2, 2, 11), 0.15, np.float32)
     surface, _ = augmentation.as_surface_reflectance(image, BANDS, sun_elevation_deg=float("nan"))
