@@ -49,6 +49,9 @@ FINE: Final[dict[str, Any]] = {
         "geotiff_folder/sentinel2_ukis=0.08",
         "geotiff_folder/snowfields=0.05",
     ),
+    # The level is part of a band's description, and hand labels differ with it in style: those of
+    # surface reflectance have generous edges. Examples turned into it would blur that.
+    "surface_share": 0.0,
 }
 
 UNSEEN: Final[dict[str, tuple[str, ...]]] = {
