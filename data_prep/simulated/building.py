@@ -135,8 +135,8 @@ def _built_settings(directory: Path) -> dict[str, Any] | None:
 def scene_seed(seed: int, split: str, index: int, sensor: str) -> int:
     """The seed of a scene of a split.
 
-    Held-out scenes are the same for all sensors, which can then be compared; each sensor trains on
-    scenes of its own, so that a model of many sensors sees more of the world.
+    Held-out scenes are the same for all sensors, which can then be compared; each sensor trains
+    nearly always on scenes of its own, so that a model of many sensors sees more of the world.
     """
     of_split = (seed * len(SPLITS) + SPLITS.index(split)) * SEEDS_PER_SPLIT + index
     return of_split + (crc32(sensor.encode()) % 999 * MOST_SCENES if split == "train" else 0)
