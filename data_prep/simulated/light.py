@@ -40,7 +40,7 @@ class Sky:
 
 
 @dataclass(frozen=True)
-class Air:
+class BandAir:
     """Band means [N] of the clear air of one scene.
 
     Args:
@@ -64,7 +64,7 @@ class Air:
     back: NDArray[np.float32]
 
 
-def band_air(weather: Weather, spectral: Response) -> Air:
+def band_air(weather: Weather, spectral: Response) -> BandAir:
     """The clear air of a scene in the bands of a sensor."""
     air, altitude_km, sun = weather.air, weather.climate.altitude_km, weather.sun[2]
     view = weather.view_cosine
@@ -90,7 +90,7 @@ def band_air(weather: Weather, spectral: Response) -> Air:
     back = back / (4 + 3 * molecules) + albedo * (1 - asymmetry) * particles / (1 + 2 * particles)
     beam = molecules + particles * (1 - albedo * asymmetry**2)
     mean = spectral.mean
-    return Air(
+    return BandAir(
         gas=mean(air.gas_transmittance(1 / sun + 1 / view)),
         path_top=mean(STRATOSPHERE * (WAVELENGTH_NM.astype(np.float64) / 1000) ** -1),
         path_low=mean(total - high + haze),
@@ -190,7 +190,7 @@ class Light:
         return direct_part * direct, diffuse, back * (1 - 0.7 * direct)
 
     def reflectance(
-        self, surface: Field, air: Air, tables: list[Lookup], n: int, slant: float = 0.0
+        self, surface: Field, air: BandAir, tables: list[Lookup], n: int, slant: float = 0.0
     ) -> Field:
         """Reflectance [H, W] at the top of the atmosphere in one band.
 
@@ -225,7 +225,7 @@ class Light:
                 seen = seen + air.path_high[n] * self.heights[i](air.gas[:, n])
         return seen + air.path_top[n]
 
-    def cloudless(self, surface: Field, air: Air, n: int) -> Field:
+    def cloudless(self, surface: Field, air: BandAir, n: int) -> Field:
         """What `reflectance` gives [H, W] over level ground where the layers hold no cloud.
 
         The parts that depend on where the layers lie are kept, so that both differ by the clouds
@@ -234,7 +234,7 @@ class Light:
         path, gas = self._clear_path(air, n)
         return path + gas * (air.down[n] * air.up[n] * surface / (1 - surface * air.back[n]))
 
-    def surface_below(self, seen: Field, air: Air, n: int) -> Field:
+    def surface_below(self, seen: Field, air: BandAir, n: int) -> Field:
         """Reflectance of the ground [H, W] for which `cloudless` gives what is seen."""
         path, gas = self._clear_path(air, n)
         through = (seen - path) / gas
@@ -247,7 +247,7 @@ class Light:
             passing = passing * self.over[i].moved(self._move(i, slant), 0)(table.upward_direct)
         return passing
 
-    def _clear_path(self, air: Air, n: int) -> tuple[Field, Field]:
+    def _clear_path(self, air: BandAir, n: int) -> tuple[Field, Field]:
         """Reflectance of the clear air alone, and the gases' transmittance to the ground."""
         gas = self.ground_height(air.gas[:, n])
         high = self.heights[0](air.gas[:, n]) if self.skies else air.gas[3, n]

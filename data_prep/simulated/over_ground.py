@@ -16,7 +16,7 @@ from data_prep.simulated import weather as weathers
 from data_prep.simulated.clouds import Lookup
 from data_prep.simulated.fields import Field, Grid, generator
 from data_prep.simulated.instrument import Response, band_slants, resolve, response
-from data_prep.simulated.light import Air, Light, Sky, band_air
+from data_prep.simulated.light import BandAir, Light, Sky, band_air
 from data_prep.simulated.scene import (
     MARGIN,
     doubt_lone_shadow,
@@ -183,7 +183,7 @@ def _radiate(
 
 
 def _under_clouds(
-    before: Field, light: Light, air: Air, tables: list[Lookup], n: int, slant: float
+    before: Field, light: Light, air: BandAir, tables: list[Lookup], n: int, slant: float
 ) -> tuple[Field, Field]:
     """A band at the top of the atmosphere under the clouds, and the ground's reflectance."""
     surface = np.zeros_like(before)
@@ -199,7 +199,7 @@ def _under_clouds(
 
 
 def _from_surface(
-    before: Field, light: Light, air: Air, tables: list[Lookup], n: int, slant: float
+    before: Field, light: Light, air: BandAir, tables: list[Lookup], n: int, slant: float
 ) -> tuple[Field, Field]:
     """A band of surface reflectance as seen from space, and the ground's reflectance."""
     surface = np.clip(before, 0, 1)
@@ -240,7 +240,7 @@ def _fitting_air(
     light: Light,
     image: NDArray[np.float32],
     toa: Sequence[int] | NDArray[np.intp],
-) -> Air:
+) -> BandAir:
     """The clear air, its haze halved until it is no brighter than the image's dark pixels."""
     darkest = np.percentile(image, 1, axis=(0, 1)) + HAZE_TOLERANCE
     air = band_air(weather, spectral)
