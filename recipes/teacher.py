@@ -65,9 +65,9 @@ def _read(path: Path) -> Image:
         return Image(scene.read((slice(0, scene.height), slice(0, scene.width))), scene.bands)
 
 
-def sure_codes(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+def sure_codes(probable: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The code [H, W] of the class whose probability [H, W, 3] is sure, else `UNKNOWN`."""
-    codes = np.full(probabilities.shape[:2], UNKNOWN, np.uint8)
+    codes = np.full(probable.shape[:2], UNKNOWN, np.uint8)
     for k, (code, least) in enumerate(SURE.items()):
-        codes[probabilities[..., k] > least] = code
+        codes[probable[..., k] > least] = code
     return codes
