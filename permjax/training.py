@@ -195,6 +195,8 @@ def make_mesh(batch_size: int) -> Mesh:
 def initial_model(config: TrainConfig) -> CloudMasker:
     """The model before the first step: random, or with the weights that `config.init` names.
 
+    Either computes in bfloat16 where `config.model` asks for it.
+
     Raises:
         FileNotFoundError: there are no such weights.
         ValueError: they are of another size than the one that is asked for.
@@ -203,12 +205,20 @@ def initial_model(config: TrainConfig) -> CloudMasker:
         return CloudMasker(config.model, rngs=nnx.Rngs(config.seed))
     pretrained = config.init == "pretrained"
     model = read_weights(PRETRAINED) if pretrained else load_model(Path(config.init))
-    if config.model not in (ModelConfig(), model.config):
+    if _size(config.model) not in (ModelConfig(), _size(model.config)):
         raise ValueError(
             f"the weights of --init={config.init} are those of a model of the size {model.config}, "
             f"not {config.model}: leave the size out"
         )
-    return model
+    form = dataclasses.replace(model.config, bfloat16=config.model.bfloat16)
+    # Its structure alone: the parameters are there.
+    shapes = nnx.eval_shape(lambda: CloudMasker(form, rngs=nnx.Rngs(0)))
+    return nnx.merge(nnx.graphdef(shapes), nnx.state(model))
+
+
+def _size(config: ModelConfig) -> ModelConfig:
+    """What settles the parameters: bfloat16 is a way of computing."""
+    return dataclasses.replace(config, bfloat16=False)
 
 
 def start(model: CloudMasker, config: TrainConfig, mesh: Mesh) -> tuple[TrainStep, TrainState]:

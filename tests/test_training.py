@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -245,3 +246,16 @@ def test_weights_to_start_from_settle_the_size(tmp_path):
         initial_model(dataclasses.replace(TINY, init="pretrained"))
     with pytest.raises(FileNotFoundError, match="no run in"):
         initial_model(TrainConfig(init=str(tmp_path)))
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_initial_weights_compute_as_asked(bfloat16):
+    """In bfloat16 or not, whatever their size: the parameters are the same."""
+    shipped = initial_model(TrainConfig(init="pretrained"))
+    config = dataclasses.replace(shipped.config, bfloat16=bfloat16)
+    model = initial_model(TrainConfig(init="pretrained", model=config))
+    assert model.config == config
+    assert model.head_norm.dtype == (jnp.bfloat16 if bfloat16 else jnp.float32)
+    ours, theirs = (jax.tree.leaves(nnx.state(m)) for m in (model, shipped))
+    for one, two in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, two)
