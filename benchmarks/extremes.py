@@ -27,7 +27,7 @@ from permjax.bands import BandDescription, Kind
 from permjax.classes import CLEAR_OR_SHADOW, CLOUD, UNLABELLED, CloudClass
 from permjax.data import evaluation_batches, find_datasets
 from permjax.sensors import select_sensors
-from recipes.samples import HELD_OUT, LABELLED, NAMED, folds
+from recipes.samples import HELD_OUT, LABELLED, NAMED, folds, source_of
 
 SQUARE: Final = 128
 BRIGHT: Final = 0.25
@@ -104,8 +104,7 @@ def red_of(image: Image) -> NDArray[np.float32]:
 def held_out(samples: Path, folder: Path) -> Iterator[Truth]:
     """The bright and clear scenes that only the final weights are trained on."""
     for name, stems in HELD_OUT.items():
-        source = folder / name if (folder / name).is_dir() else samples / name
-        for truth in read_truths(source):
+        for truth in read_truths(source_of(name, samples, folder)):
             if truth.path.stem.startswith(stems):
                 yield truth
 

@@ -83,7 +83,7 @@ class Recipe:
         """Makes the records of all stages; what is there stays."""
         records = self.folder / "records"
         samples.simulate(records)
-        samples.pack(self.source, self.folder, records, held_out=True)
+        samples.pack(self.source, self.folder, records)
         samples.write_virtual_sensors(self.folder / "virtual")
 
     def base(self) -> None:

@@ -1,8 +1,10 @@
 """What the shipped weights are trained and tested on: folders of real samples, and their folds."""
 
 import json
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,18 @@ HELD_OUT: Final[Mapping[str, tuple[str, ...]]] = {
     "snowfields": tuple(f"planetscope_{number}" for number in range(8)),
 }
 """Bright and clear scenes that no weights are trained on before the final ones: they test."""
+
+COPIES: Final[Mapping[str, int]] = {
+    "taught": 25,
+    "snowfields": 15,
+    "sentinel2_clear": 50,
+    "sentinel2_weak": 50,
+}
+"""Patches of each clear image under simulated clouds.
+
+A few images get more copies than many, and snowfields, which resemble one another, the fewest. The
+clear images of `landsat8_weak` are cloudy.
+"""
 
 FOLDS: Final = 5
 NAMED: Final = ("landsat5_tm", "landsat7_etm", "landsat8_oli_tirs", "sentinel2a_msi")
@@ -74,54 +88,129 @@ def simulate(records: Path) -> None:
     simulated.build(records, virtual_sensors(), train=virtual, validation=0, test=0)
 
 
-def pack(samples: Path, folder: Path, records: Path, held_out: bool) -> None:
+def pack(samples: Path, folder: Path, records: Path) -> None:
     """The images without labels made by hand, as they are and under simulated clouds.
 
     Args:
         samples: the folder of samples.
-        folder: for what is made on the way: labels of the teacher, snowfields.
+        folder: for what is made on the way: labels of the teacher, snowfields, tables.
         records: where data sets are put; those that are there stay.
-        held_out: leave `HELD_OUT` out.
+
+    Raises:
+        ValueError: as `pack_source`.
     """
-    taught, snow = folder / "taught", folder / "snowfields"
-    if not taught.exists():
-        label_folders([samples / name for name in UNLABELLED], taught)
-    if not snow.exists():
-        write_snowfields(samples / "glacier_pixels", snow, count=8)
-    for source in (taught, snow, *(samples / name for name in OTHERS)):
-        test = HELD_OUT.get(source.name, ()) if held_out else ()
-        table = write_table(folder / f"{source.name}.toml", test)
-        if not any((records / "geotiff_folder").glob(f"{source.name}-*")):
-            geotiff_folder.build(records, source, table=table)
-        clear = source.name != "landsat8_weak"  # Its clear images are cloudy.
-        if clear and not any((records / "clouded").glob(f"{source.name}-*")):
-            copies = 25 if source == taught else 15 if source == snow else 50
-            clouded.build(records, source, table=table, copies=copies)
+    unlabelled = [samples / name for name in UNLABELLED]
+    _make_once(folder / "taught", lambda place: label_folders(unlabelled, place))
+    pixels = samples / "glacier_pixels"
+    _make_once(folder / "snowfields", lambda place: write_snowfields(pixels, place, count=8))
+    for name in ("taught", "snowfields", *OTHERS):
+        table, test = folder / f"{name}.toml", HELD_OUT.get(name, ())
+        source = source_of(name, samples, folder)
+        pack_source(records, source, table, test, COPIES.get(name, 0))
 
 
 def pack_held_out(samples: Path, folder: Path, records: Path) -> None:
     """The folders of which some scenes were held out, whole; what is there stays."""
     for name in HELD_OUT:
-        source = folder / name if (folder / name).is_dir() else samples / name
-        table = write_table(folder / "tables" / "final" / f"{name}.toml", ())
-        if not any((records / "geotiff_folder").glob(f"{name}-*")):
-            geotiff_folder.build(records, source, table=table)
+        table = folder / "tables" / "final" / f"{name}.toml"
+        pack_source(records, source_of(name, samples, folder), table, ())
 
 
 def pack_labelled(samples: Path, folder: Path, records: Path, test: Iterable[Path]) -> None:
-    """The images labelled by hand, some of them held out; what is there stays."""
+    """The images labelled by hand, some of them held out; what is there stays.
+
+    Raises:
+        ValueError: as `pack_source`.
+    """
     test = set(test)
     for name in LABELLED:
         images = find_images(samples / name)[0]
         held_out = [image.stem for image in images if image in test]
-        table = write_table(folder / f"{name}.toml", held_out)
-        if len(held_out) < len(images) and not any((records / "geotiff_folder").glob(f"{name}-*")):
-            geotiff_folder.build(records, samples / name, table=table)
+        table = folder / f"{name}.toml"
+        if len(held_out) < len(images):
+            pack_source(records, samples / name, table, held_out)
+        else:
+            write_table(table, held_out)
+
+
+def source_of(name: str, samples: Path, folder: Path) -> Path:
+    """A folder of images: the recipe's own in `folder`, or else one of the samples."""
+    return folder / name if (folder / name).is_dir() else samples / name
+
+
+def pack_source(
+    records: Path, source: Path, table: Path, test: Iterable[str], copies: int = 0
+) -> None:
+    """Packs a folder of images, unless it is packed already.
+
+    Args:
+        records: where data sets are put.
+        source: the folder.
+        table: the file of the table, which is written.
+        test: the scenes that are held out.
+        copies: patches of each clear image under simulated clouds, packed beside them.
+
+    Raises:
+        ValueError: it is packed already, by another table.
+    """
+    test = tuple(test)
+    if any((records / "geotiff_folder").glob(f"{source.name}-*")):
+        check_table(table, test, records)
+    write_table(table, test)
+    build = partial(geotiff_folder.build, table=table)
+    _build_once(records, "geotiff_folder", source, build)
+    if copies:
+        build = partial(clouded.build, table=table, copies=copies)
+        _build_once(records, "clouded", source, build)
+
+
+def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
+    """Makes a folder unless it is there; it has another name until it is complete."""
+    if not folder.exists():
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        make(unfinished)
+        unfinished.rename(folder)
+
+
+def _build_once(
+    records: Path, kind: str, source: Path, build: Callable[[Path, Path], object]
+) -> None:
+    """Builds the data sets of a folder unless they are there; a stopped build begins anew."""
+    # It is there as long as a build is not through, since one builds several data sets in turn.
+    unfinished = records / f"{kind}-{source.name}.unfinished"
+    there = [*(records / kind).glob(f"{source.name}-*")]
+    if there and not unfinished.exists():
+        return
+    for half_made in there:
+        shutil.rmtree(half_made)
+    records.mkdir(parents=True, exist_ok=True)
+    unfinished.touch()
+    build(records, source)
+    unfinished.unlink()
+
+
+def table_text(test: Iterable[str]) -> str:
+    """The default table with all scenes in `train` but those that are to test."""
+    names = ", ".join(f'"{scene}"' for scene in test)
+    return f"{DEFAULT_TABLE.read_text()}\n[splits]\ntest = [{names}]\n"
 
 
 def write_table(path: Path, test: Iterable[str]) -> Path:
-    """Writes the default table with all scenes in `train` but those that are to test."""
+    """Writes `table_text`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = ", ".join(f'"{scene}"' for scene in test)
-    path.write_text(f"{DEFAULT_TABLE.read_text()}\n[splits]\ntest = [{names}]\n")
+    path.write_text(table_text(test))
     return path
+
+
+def check_table(path: Path, test: Iterable[str], records: Path) -> None:
+    """Sees to it that records were packed by the table that would be written now.
+
+    Raises:
+        ValueError: the table that is there is another, as after images were added or removed.
+    """
+    if path.exists() and path.read_text() != table_text(test):
+        raise ValueError(
+            f"{path}, by which images are held out, would be another today, so that some would "
+            f"test that were trained on: remove {records} and the run that was trained on it"
+        )

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import rasterio
-from fake_scenes import labelled_image
+from fake_scenes import BANDS, labelled_image
 
 from benchmarks import csmask
+from data_prep.geotiff_folder import packing
 from data_prep.geotiff_folder.table import read_table
+from data_prep.patches import prepare
 from permjax.bands import BandDescription, describe_bands
 from permjax.data import find_datasets
 from permjax.sensors import SENSORS, select_sensors
@@ -47,6 +49,63 @@ def test_a_fold_trains_on_all_but_what_it_holds_out(source, tmp_path):
             for record in dataset.records("train")
         }
         assert seen == {path.stem for path in samples.folds(source)} - {p.stem for p in test}
+
+
+def test_an_added_image_does_not_shift_folds_that_were_packed(source, tmp_path):
+    recipe = Recipe(tmp_path / "recipe", source)
+    for name in ("simulated", "clouded"):
+        (recipe.folder / "records" / name).mkdir(parents=True)
+    packed = recipe.records_of_fold(1)
+    assert recipe.records_of_fold(1) == packed, "the same images are no fault"
+    labelled_image(source / samples.LABELLED[0], "added", np.zeros((40, 50)))
+    with pytest.raises(ValueError, match=r"landsat8_biome\.toml.* remove .*records_fold1 and the"):
+        recipe.records_of_fold(1)
+
+
+def stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_stopped_build_of_several_data_sets_begins_anew(tmp_path, monkeypatch):
+    pictures, records, table = tmp_path / "two", tmp_path / "records", tmp_path / "two.toml"
+    labelled_image(pictures, "a", np.zeros((40, 50)))
+    labelled_image(pictures, "b", np.zeros((40, 50)), bands=BANDS[:2])
+    calls = iter([prepare, stop])
+
+    def first_alone(builder):
+        return next(calls)(builder)
+
+    monkeypatch.setattr(packing, "prepare", first_alone)
+    with pytest.raises(KeyboardInterrupt):
+        samples.pack_source(records, pictures, table, ())
+    assert len(list(records.glob("geotiff_folder/*"))) == 1
+    monkeypatch.setattr(packing, "prepare", prepare)
+    for _ in range(2):
+        samples.pack_source(records, pictures, table, ())
+        assert len(list(records.glob("geotiff_folder/*/*/dataset_info.json"))) == 2
+        assert not list(records.glob("*.unfinished"))
+
+
+def test_data_sets_that_are_there_stay(tmp_path):
+    (tmp_path / "records" / "clouded" / "two-sentinel2a_msi").mkdir(parents=True)
+    samples._build_once(tmp_path / "records", "clouded", tmp_path / "two", stop)
+
+
+def test_a_folder_that_was_stopped_half_way_is_made_anew(tmp_path):
+    def half(place):
+        place.mkdir()
+        (place / "first").touch()
+        stop()
+
+    def whole(place):
+        place.mkdir()
+        (place / "second").touch()
+
+    with pytest.raises(KeyboardInterrupt):
+        samples._make_once(tmp_path / "made", half)
+    samples._make_once(tmp_path / "made", whole)
+    samples._make_once(tmp_path / "made", stop)
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "second"]
 
 
 def test_virtual_sensors_survive_their_files(tmp_path):
