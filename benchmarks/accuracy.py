@@ -1,16 +1,16 @@
 """How right masks are on real images labelled by hand, beside ukis-csmask 1.0.0.
 
-`python -m benchmarks.accuracy [--dir=local/pretrained] [--samples=../shared/data]` after
-`python -m recipes.pretrained folds`: each image is masked by the weights of the fold in which it
-was held out. `--workdir=RUN` tests one run on all images instead, honest where it saw none of them;
-`--pretrained` the weights that come with permjax, which saw them all.
+`python -m benchmarks.accuracy --samples=SAMPLES [--dir=local/pretrained]` after `python -m
+recipes.pretrained folds`: each image is masked by the weights of the fold in which it was held
+out. `--workdir=RUN` tests one run on all images instead, honest where it saw none of them;
+`--pretrained` the weights that come with permjax, which saw them all. The figures of folds and of
+a run are written beside them, into `accuracy.json`.
 
 Cloud is thick or thin. A set's figures are those of all its pixels; the mean is over sets.
 """
 
 import argparse
 import json
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -33,11 +33,13 @@ from permjax.augmentation import PRIMARIES_NM
 from permjax.bands import BandDescription, Kind
 from permjax.checkpoints import load_model
 from permjax.classes import CLOUD, CLOUD_SHADOW, UNLABELLED, CloudClass
+from permjax.cli import report_errors
 from permjax.inference import CloudMask, Masker
 from permjax.metrics import Counts, MaskCounts, count_mask
 from permjax.rasters import read_dn
 from permjax.weights import load_pretrained
-from recipes.samples import LABELLED, folds
+from recipes.runs import finished
+from recipes.samples import LABELLED, check_held_out, folds
 
 LIMITS: Final = {"all bands": 0.0, "one band missing": 0.02, "BGRN": 0.03, "RGB": 0.08}
 """Sets of bands, and how much less cloud IoU each may have than all bands."""
@@ -78,13 +80,15 @@ class Calibration:
         return float(np.abs(p - true).sum() / max(count.sum(), 1))
 
 
+@report_errors
 def main() -> None:
     """Mask, count, print, and write the numbers beside the runs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dir", type=Path, default=Path("local/pretrained"), help="the recipe's")
-    parser.add_argument("--samples", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--workdir", type=Path, help="one run for all images, not those of folds")
-    parser.add_argument("--pretrained", action="store_true", help="the weights of the package")
+    parser.add_argument("--samples", type=Path, required=True, help="the folder of samples")
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--workdir", type=Path, help="one run for all images, not those of folds")
+    one.add_argument("--pretrained", action="store_true", help="the weights of the package")
     parser.add_argument("--no_peer", action="store_true", help="leave ukis-csmask out")
     options = parser.parse_args()
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -96,21 +100,24 @@ def main() -> None:
     report(counts, calibrations, peer)
     if not (options.workdir or options.pretrained):
         report_folds(of_folds)
-    where = options.workdir or options.dir
-    if where.is_dir():
+    if not options.pretrained:
         figures = {f"{name}, {bands}": c.scores() for (name, bands), c in counts.items()}
+        where = options.workdir or options.dir
         (where / "accuracy.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def masker_of_folds(folder: Path, fold_of: Mapping[Path, int]) -> Callable[[Path], Masker]:
-    """Of an image labelled by hand, the masker of the fold that held it out; each loaded once."""
+    """Of an image labelled by hand, the masker of the fold that held it out; each loaded once.
+
+    It raises FileNotFoundError or ValueError where that fold is not there, is not trained to its
+    end, or held other images out.
+    """
 
     @cache
     def of_fold(fold: int) -> Masker:
-        try:
-            return Masker(load_model(folder / f"fold{fold}"))
-        except FileNotFoundError as error:
-            sys.exit(f"error: {error}")
+        name, test = f"fold{fold}", [path for path, own in fold_of.items() if own == fold]
+        check_held_out(folder / "tables" / name, folder / f"records_{name}", test)
+        return Masker(load_model(finished(folder / name)))
 
     return lambda path: of_fold(fold_of[path])
 

@@ -1,8 +1,8 @@
 """The weights that come with permjax: `python -m recipes.pretrained STAGE`, stage by stage.
 
-`prepare` makes records, `base` trains on all that nobody labelled by hand, `folds` goes on from
-there five times, each time with a fifth of the hand-labelled images held out, and `final` once with
-all of them; `unseen` briefly trains models without Landsat and without Sentinel-2. Then
+`prepare` makes records, `base` trains on all but the images labelled by hand that test, `folds`
+goes on from there five times, each time with a fifth of these held out, and `final` once with all
+of them; `unseen` briefly trains models without Landsat and without Sentinel-2. Then
 `python -m benchmarks.accuracy` prints how right the folds are, and `python -m
 permjax.export_weights --workdir=DIR/final --name=NAME` puts the final weights into the package. A
 stage that was stopped goes on where it was; `all` is one after another.
@@ -17,6 +17,7 @@ from permjax.cli import report_errors
 from permjax.config import TrainConfig
 from permjax.training import train
 from recipes import samples
+from recipes.runs import finished
 
 COMMON: Final[dict[str, Any]] = {
     "data": "all",
@@ -87,21 +88,26 @@ class Recipe:
         samples.write_virtual_sensors(self.folder / "virtual")
 
     def base(self) -> None:
-        """Trains on simulated scenes, simulated clouds over real ground, and taught labels."""
+        """Trains on all but the images labelled by hand that test.
+
+        That is simulated scenes, simulated clouds over real ground, labels of the teacher,
+        snowfields, and images labelled by eye or automatically, `HELD_OUT` left out.
+        """
         self._train("base", self.folder / "records", BASE)
 
     def folds(self) -> None:
         """Goes on from the base five times, a fifth of the labelled images held out each time."""
+        settings = self._from_base()
         for fold in range(samples.FOLDS):
-            records = self.records_of_fold(fold)
-            self._train(f"fold{fold}", records, FINE | {"init": str(self.folder / "base")})
+            self._train(f"fold{fold}", self.records_of_fold(fold), settings)
 
     def final(self) -> None:
         """Goes on from the base with every image that there is, those of `HELD_OUT` too."""
+        settings = self._from_base()
         records = self._linked("final", without=samples.HELD_OUT)
         self._pack_labelled("final", records, test=())
         samples.pack_held_out(self.source, self.folder, records)
-        self._train("final", records, FINE | {"init": str(self.folder / "base")})
+        self._train("final", records, settings)
 
     def unseen(self) -> None:
         """Trains briefly from nothing on the base's records, with all sensors and without some."""
@@ -114,6 +120,10 @@ class Recipe:
         records = self._linked(f"fold{fold}")
         self._pack_labelled(f"fold{fold}", records, test)
         return records
+
+    def _from_base(self) -> dict[str, Any]:
+        """Settings that go on from the base, which has to be trained to its end."""
+        return FINE | {"init": str(finished(self.folder / "base"))}
 
     def _linked(self, name: str, without: Container[str] = ()) -> Path:
         """Records of a run that begin as links to those of the base, some folders left out."""

@@ -89,7 +89,7 @@ def simulate(records: Path) -> None:
 
 
 def pack(samples: Path, folder: Path, records: Path) -> None:
-    """The images without labels made by hand, as they are and under simulated clouds.
+    """All but the images labelled by hand that test, as they are and under simulated clouds.
 
     Args:
         samples: the folder of samples.
@@ -131,6 +131,18 @@ def pack_labelled(samples: Path, folder: Path, records: Path, test: Iterable[Pat
             pack_source(records, samples / name, table, held_out)
         else:
             write_table(table, held_out)
+
+
+def check_held_out(folder: Path, records: Path, test: Iterable[Path]) -> None:
+    """Sees to it that the tables that `pack_labelled` wrote into a folder hold these images out.
+
+    Raises:
+        ValueError: as `check_table`.
+    """
+    test = tuple(test)
+    for name in LABELLED:
+        own = [image.stem for image in test if image.parent.name == name]
+        check_table(folder / f"{name}.toml", own, records)
 
 
 def source_of(name: str, samples: Path, folder: Path) -> Path:

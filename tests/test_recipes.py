@@ -1,19 +1,25 @@
 """How the shipped weights are made: what is trained on, what is held out, what the teacher says."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import rasterio
 from fake_scenes import BANDS, labelled_image
+from flax import nnx
 
 from benchmarks import csmask
+from benchmarks.accuracy import masker_of_folds
 from data_prep.geotiff_folder import packing
 from data_prep.geotiff_folder.table import read_table
 from data_prep.patches import prepare
 from permjax.bands import BandDescription, describe_bands
+from permjax.checkpoints import Checkpoints
+from permjax.config import TrainConfig, save_config
 from permjax.data import find_datasets
 from permjax.sensors import SENSORS, select_sensors
 from recipes import samples, teacher
 from recipes.pretrained import Recipe
+from recipes.runs import finished
 from recipes.snowfields import SIDE, write_snowfields
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -106,6 +112,34 @@ def test_a_folder_that_was_stopped_half_way_is_made_anew(tmp_path):
     samples._make_once(tmp_path / "made", whole)
     samples._make_once(tmp_path / "made", stop)
     assert [path.name for path in tmp_path.rglob("*")] == ["made", "second"]
+
+
+def stopped_run(workdir, step, steps):
+    save_config(TrainConfig(workdir=workdir, steps=steps))
+    with Checkpoints(workdir) as checkpoints:
+        checkpoints.save(step, nnx.State({"weight": jnp.zeros(2)}), {"count": jnp.zeros(1)}, {})
+    return workdir
+
+
+def test_a_run_that_was_stopped_is_not_gone_on_from(source, tmp_path):
+    recipe = Recipe(tmp_path, source)
+    stopped_run(tmp_path / "base", 250, 300)
+    for stage in (recipe.folds, recipe.final):
+        with pytest.raises(ValueError, match="base has come to step 250 of 300: let it train on"):
+            stage()
+    whole = stopped_run(tmp_path / "whole", 300, 300)
+    assert finished(whole) == whole
+
+
+def test_the_benchmark_scores_no_fold_that_was_stopped_or_held_others_out(source, tmp_path):
+    fold_of = samples.folds(source)
+    image = next(iter(fold_of))
+    stopped_run(tmp_path / "fold0", 250, 700)
+    with pytest.raises(ValueError, match="fold0 has come to step 250 of 700"):
+        masker_of_folds(tmp_path, fold_of)(image)
+    samples.write_table(tmp_path / "tables" / "fold0" / f"{image.parent.name}.toml", ["other"])
+    with pytest.raises(ValueError, match="would be another today"):
+        masker_of_folds(tmp_path, fold_of)(image)
 
 
 def test_virtual_sensors_survive_their_files(tmp_path):
