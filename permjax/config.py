@@ -171,8 +171,21 @@ def parse(config: type[Config], args: Sequence[str] | None = None) -> Config:
     asked = _parse(config, None, args)
     if not isinstance(asked, TrainConfig) or not (asked.workdir / CONFIG_FILE).exists():
         return asked
-    saved = dataclasses.replace(load_config(asked.workdir), workdir=asked.workdir)
+    saved = load_config(asked.workdir)
     asked = cast(TrainConfig, _parse(TrainConfig, saved, args))
+    require_same(saved, asked)
+    return asked
+
+
+def require_same(saved: TrainConfig, asked: TrainConfig) -> None:
+    """A run goes on with the settings that it was started with; where it lies does not matter.
+
+    Raises:
+        ValueError: others are asked for.
+    """
+    saved, asked = (
+        _absolute(dataclasses.replace(c, workdir=asked.workdir)) for c in (saved, asked)
+    )
     differing = [
         f"{name} is {getattr(saved, name)} and not {getattr(asked, name)}"
         for name in (f.name for f in dataclasses.fields(TrainConfig))
@@ -183,13 +196,15 @@ def parse(config: type[Config], args: Sequence[str] | None = None) -> Config:
             f"the run in {asked.workdir} was started with other settings ({'; '.join(differing)}): "
             "leave them out to go on with it, or give another --workdir"
         )
-    return asked
 
 
 def _parse(config: type[Config], default: Any, args: Sequence[str] | None) -> Config:
-    asked = tyro.cli(config, default=default, args=args, use_underscores=True)
-    data_dir = asked.data_dir and asked.data_dir.absolute()
-    return dataclasses.replace(asked, data_dir=data_dir)
+    return _absolute(tyro.cli(config, default=default, args=args, use_underscores=True))
+
+
+def _absolute(config: Config) -> Config:
+    """The settings with a path of the records that holds in any working directory."""
+    return dataclasses.replace(config, data_dir=config.data_dir and config.data_dir.absolute())
 
 
 def save_config(config: TrainConfig) -> None:

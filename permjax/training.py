@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from permjax.checkpoints import Checkpoints, load_model
 from permjax.classes import CLOUD_SHADOW, UNLABELLED
-from permjax.config import TrainConfig, save_config
+from permjax.config import CONFIG_FILE, TrainConfig, load_config, require_same, save_config
 from permjax.data import Batch, find_datasets, training_batches
 from permjax.logs import Log, progress
 from permjax.losses import change_loss, label_loss
@@ -135,13 +135,16 @@ def train(config: TrainConfig) -> None:
 
     Raises:
         FileNotFoundError: no records to train on.
-        ValueError: unknown sensor, or a batch that the devices cannot share.
+        ValueError: the run was started with other settings or records; unknown sensor; a batch
+            that the devices cannot share.
         NonFiniteLossError: names the step and the scenes of its batch.
     """
     keep_freed_memory()
     mesh = make_mesh(config.batch_size)
     model = initial_model(config)
-    config = dataclasses.replace(config, model=model.config)
+    config = _settled(config, model)
+    if (config.workdir / CONFIG_FILE).exists():
+        require_same(_settled(load_config(config.workdir), model), config)
     step, state = start(model, config, mesh)
     datasets = find_datasets(config.records_dir, select_sensors(config.sensors), config.data)
     batches = iter(training_batches(datasets, config))
@@ -210,7 +213,7 @@ def initial_model(config: TrainConfig) -> CloudMasker:
             f"the weights of --init={config.init} are those of a model of the size {model.config}, "
             f"not {config.model}: leave the size out"
         )
-    form = dataclasses.replace(model.config, bfloat16=config.model.bfloat16)
+    form = _settled(config, model).model
     # Its structure alone: the parameters are there.
     shapes = nnx.eval_shape(lambda: CloudMasker(form, rngs=nnx.Rngs(0)))
     return nnx.merge(nnx.graphdef(shapes), nnx.state(model))
@@ -219,6 +222,14 @@ def initial_model(config: TrainConfig) -> CloudMasker:
 def _size(config: ModelConfig) -> ModelConfig:
     """What settles the parameters: bfloat16 is a way of computing."""
     return dataclasses.replace(config, bfloat16=False)
+
+
+def _settled(config: TrainConfig, model: CloudMasker) -> TrainConfig:
+    """The settings as a run keeps them: with the size of its initial weights, if left out."""
+    if config.init is None or _size(config.model) != ModelConfig():
+        return config
+    form = dataclasses.replace(model.config, bfloat16=config.model.bfloat16)
+    return dataclasses.replace(config, model=form)
 
 
 def start(model: CloudMasker, config: TrainConfig, mesh: Mesh) -> tuple[TrainStep, TrainState]:

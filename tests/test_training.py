@@ -15,7 +15,7 @@ from flax import nnx
 
 from permjax import training
 from permjax.checkpoints import Checkpoints, load_model
-from permjax.config import TrainConfig, save_config
+from permjax.config import TrainConfig, load_config, save_config
 from permjax.data import Batch, evaluation_batches, find_datasets
 from permjax.evaluation import evaluate, predictor
 from permjax.losses import change_loss
@@ -44,24 +44,27 @@ def params_of(workdir: Path) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(load_model(workdir)))]
 
 
-def test_broken_off_and_gone_on_equals_never_stopped(data_dir, tmp_path, monkeypatch):
-    """Stopped after step 5, past the checkpoint of step 4: the same parameters, bit for bit."""
+def train_until(step: int, config: TrainConfig) -> None:
+    """Train, and stop by Ctrl-C in a step."""
+    check = training._finite
+
+    def stop(figures, number, batch):
+        if number == step:
+            raise KeyboardInterrupt
+        return check(figures, number, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_finite", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+
+
+def test_broken_off_and_gone_on_equals_never_stopped(data_dir, tmp_path):
+    """Stopped in step 5, past the checkpoint of step 4: the same parameters, bit for bit."""
     whole = dataclasses.replace(TINY, workdir=tmp_path / "whole", data_dir=data_dir)
     train(whole)
     stopped = dataclasses.replace(whole, workdir=tmp_path / "stopped")
-    check, seen = training._finite, []
-
-    def stop_after_five(figures, number, batch):
-        loss = check(figures, number, batch)
-        seen.append(number)
-        if number == 5:
-            raise KeyboardInterrupt
-        return loss
-
-    monkeypatch.setattr(training, "_finite", stop_after_five)
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped)
-    monkeypatch.setattr(training, "_finite", check)
+    train_until(5, stopped)
     with Checkpoints(stopped.workdir) as checkpoints:
         assert checkpoints.newest == 4
     train(stopped)
@@ -132,6 +135,33 @@ def test_one_device_equals_eight(data_dir, tmp_path):
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+def test_a_run_does_not_go_on_with_other_settings(data_dir, tmp_path):
+    """Nor are those that it was started with lost."""
+    config = dataclasses.replace(TINY, workdir=tmp_path / "run", data_dir=data_dir, steps=2)
+    train(config)
+    other = dataclasses.replace(config, learning_rate=1.0)
+    with pytest.raises(ValueError, match=r"other settings \(learning_rate is None and not 1\.0\)"):
+        train(other)
+    assert load_config(config.workdir) == config
+    moved = config.workdir.rename(tmp_path / "moved")
+    train(dataclasses.replace(config, workdir=moved))
+
+
+def test_a_run_from_initial_weights_goes_on_with_their_size(data_dir, tmp_path):
+    """Whether its settings were kept before they settled it, as train.py does, or after."""
+    first = dataclasses.replace(TINY, workdir=tmp_path / "first", data_dir=data_dir, steps=2)
+    train(first)
+    tuned = dataclasses.replace(
+        first, workdir=tmp_path / "tuned", init=str(first.workdir), model=ModelConfig()
+    )
+    save_config(tuned)
+    train(tuned)
+    train(tuned)
+    assert load_config(tuned.workdir) == dataclasses.replace(tuned, model=TINY.model)
+    with pytest.raises(ValueError, match=r"init is .*first and not None"):
+        train(dataclasses.replace(tuned, init=None, model=TINY.model))
+
+
 def test_it_learns_and_reports(data_dir, tmp_path, capsys):
     """After a minute's worth of tiny steps clouds of both sensors are found on held-out scenes."""
     config = dataclasses.replace(
@@ -168,14 +198,14 @@ def test_a_run_without_checkpoint_is_told(tmp_path, data_dir):
 
 
 def test_a_reader_leaves_the_save_of_a_training_process_alone(tmp_path, data_dir):
-    config = dataclasses.replace(TINY, workdir=tmp_path, data_dir=data_dir, steps=2)
-    train(config)
+    config = dataclasses.replace(TINY, workdir=tmp_path, data_dir=data_dir, steps=4)
+    train_until(3, config)
     half = tmp_path / "checkpoints" / "3.orbax-checkpoint-tmp"
     half.mkdir()
     load_model(tmp_path)
     assert half.exists()
     # A training process removes it before it saves anything itself.
-    train(dataclasses.replace(config, steps=4))
+    train(config)
     assert not half.exists()
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.newest == 4
