@@ -1,6 +1,6 @@
 """Draws the images labelled by hand that the weights of the folds get wrong most.
 
-`python -m benchmarks.worst_cases [--dir=local/pretrained] [--samples=../shared/data]
+`python -m benchmarks.worst_cases --samples=SAMPLES [--dir=local/pretrained]
 [--picture=docs/worst_cases.png] [--number=6]` after `python -m recipes.pretrained folds`.
 """
 
@@ -11,17 +11,19 @@ from pathlib import Path
 from rasterio.errors import NotGeoreferencedWarning
 
 from benchmarks.accuracy import Truth, count, masker_of_folds, predict, read_truths
+from permjax.cli import report_errors
 from permjax.evaluation import Example
 from permjax.inference import Masker
 from permjax.report import draw_examples
 from recipes.samples import LABELLED, folds
 
 
+@report_errors
 def main() -> None:
     """Mask all, and draw those with the least accuracy of cloud."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dir", type=Path, default=Path("local/pretrained"), help="the recipe's")
-    parser.add_argument("--samples", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--samples", type=Path, required=True, help="the folder of samples")
     parser.add_argument("--picture", type=Path, default=Path("docs/worst_cases.png"))
     parser.add_argument("--number", type=int, default=6)
     options = parser.parse_args()
