@@ -97,7 +97,11 @@ class TrainConfig:
         if self.keep and self.init is None:
             raise ValueError("keep needs initial weights: give --init too")
         read_shares(self.shares)
-        for name in ("coarse_share", "surface_share", "warmup_share"):
+        if not 0 <= self.warmup_share < 1:
+            raise ValueError(
+                f"warmup_share must be at least 0 and less than 1, not {self.warmup_share}"
+            )
+        for name in ("coarse_share", "surface_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         for name in ("highest_learning_rate", "shadow_weight"):

@@ -96,7 +96,8 @@ def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.
     """Endless batches of augmented training examples of all datasets.
 
     `config.shares` divides the examples among groups of datasets; within one, datasets come as the
-    roots of their numbers of records: a small one counts, and is not learnt by heart.
+    roots of their numbers of records: a small one counts, and is not learnt by heart. Those whose
+    share is 0 are left out.
     Every batch has one of `config.band_slots` as its number of bands, drawn for each batch, and
     each example its own random bands in them; so the step is compiled once for each entry, while
     one batch mixes sensors. The state of the iterator resumes with the identical next batch.
@@ -114,8 +115,10 @@ def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.
     if not sources:
         named = ", ".join(dataset.name for dataset in datasets)
         raise FileNotFoundError(f"no training records in {named}: prepare more scenes")
+    shares = dataset_shares(names, sizes, read_shares(config.shares))
+    sources = [source for source, share in zip(sources, shares, strict=True) if share]
     return (
-        grain.MapDataset.mix(sources, dataset_shares(names, sizes, read_shares(config.shares)))
+        grain.MapDataset.mix(sources, list(filter(None, shares)))
         .map_with_index(partial(_training_example, config=config))
         .batch(config.batch_size, drop_remainder=True)
         .to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=64))
@@ -136,7 +139,9 @@ def dataset_shares(
     groups = [max(filter(name.startswith, shares), key=len, default="") for name in names]
     totals = {g: sum(math.sqrt(n) for n, k in zip(sizes, groups, strict=True) if k == g)
               for g in groups}  # fmt: skip
-    parts = {g: shares.get(g, max(1 - sum(shares.values()), 0.0)) for g in totals}
+    left = 1 - sum(shares.values())
+    left = left if left > 1e-9 else 0.0  # 0.7 + 0.2 + 0.1 is less than 1 in floating point.
+    parts = {g: shares.get(g, left) for g in totals}
     if not (whole := sum(parts.values())):
         parts, whole = dict.fromkeys(parts, 1.0), len(parts)
     return [

@@ -110,8 +110,10 @@ def make_optimiser(config: TrainConfig) -> optax.GradientTransformation:
 
     Decay is for kernels alone: biases and scales (vectors) keep their size.
     """
+    # At least the last step is for the decay.
+    warmup = min(round(config.warmup_share * config.steps), config.steps - 1)
     rate = optax.warmup_cosine_decay_schedule(
-        0.0, config.highest_learning_rate, round(config.warmup_share * config.steps), config.steps
+        0.0, config.highest_learning_rate, warmup, config.steps
     )
     return optax.chain(
         optax.clip_by_global_norm(1.0),

@@ -80,7 +80,8 @@ def test_no_run_is_told(tmp_path):
         ({"keep": 1.0}, "keep needs initial weights: give --init too"),
         ({"surface_share": 1.5}, "between 0 and 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"warmup_share": -0.1}, "warmup_share must lie between 0 and 1"),
+        ({"warmup_share": -0.1}, "warmup_share must be at least 0 and less than 1"),
+        ({"warmup_share": 1.0}, "warmup_share must be at least 0 and less than 1"),
     ],
 )
 def test_contradictions_are_refused(settings, message):

@@ -133,6 +133,15 @@ def test_examples_are_shared_as_asked():
     np.testing.assert_allclose(ours, [0.15, 0.05, 0.1, 0.2, 0.2, 0.3])
 
 
+@pytest.mark.parametrize(
+    "shares",
+    [("fake/sentinel2a_msi=0",), ("fake/landsat8=1",), ("fake/landsat8=0.7", "a=0.2", "b=0.1")],
+)
+def test_datasets_without_a_share_are_left_out(datasets, shares):
+    expected = first_batches(datasets[:1], 2)
+    assert same(first_batches(datasets, 2, shares=shares), expected)
+
+
 @pytest.mark.parametrize("shares", [{}, {"simulated": 0.5}, {"other": 0.0}, {"": 0.0}])
 def test_shares_of_groups_that_are_not_there_are_given_to_the_others(shares):
     np.testing.assert_allclose(dataset_shares(["a/b", "a/c"], [9, 1], shares), [0.75, 0.25])

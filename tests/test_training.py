@@ -22,7 +22,14 @@ from permjax.losses import change_loss
 from permjax.models import ModelConfig
 from permjax.report import report_run
 from permjax.sensors import select_sensors
-from permjax.training import NonFiniteLossError, initial_model, make_mesh, start, train
+from permjax.training import (
+    NonFiniteLossError,
+    initial_model,
+    make_mesh,
+    make_optimiser,
+    start,
+    train,
+)
 from tests.fake_records import fake_patch, write_fake_sensors, write_records
 
 ROOT = Path(__file__).parent.parent
@@ -268,6 +275,11 @@ def test_the_answers_of_the_initial_weights_are_kept(data_dir, tmp_path):
         changes.append(float(change_loss(load_model(tuned.workdir)(*image), before).mean()))
     assert changes[2] < changes[1] < changes[0]
     assert changes[2] < 0.2 * changes[0]
+
+
+@pytest.mark.parametrize(("steps", "share"), [(1, 0.9), (6, 0.99), (6, 0.0)])
+def test_a_warm_up_may_fill_all_but_the_last_step(steps, share):
+    assert make_optimiser(dataclasses.replace(TINY, steps=steps, warmup_share=share))
 
 
 def test_weights_to_start_from_settle_the_size(tmp_path):
