@@ -207,8 +207,11 @@ def _parse(config: type[Config], default: Any, args: Sequence[str] | None) -> Co
 
 
 def _absolute(config: Config) -> Config:
-    """The settings with a path of the records that holds in any working directory."""
-    return dataclasses.replace(config, data_dir=config.data_dir and config.data_dir.absolute())
+    """The settings with paths, of records and of initial weights, that hold in any directory."""
+    config = dataclasses.replace(config, data_dir=config.data_dir and config.data_dir.absolute())
+    if not isinstance(config, TrainConfig) or config.init is None or config.init == "pretrained":
+        return config
+    return dataclasses.replace(config, init=str(Path(config.init).absolute()))
 
 
 def save_config(config: TrainConfig) -> None:

@@ -133,7 +133,8 @@ def train(config: TrainConfig) -> None:
     """Train, or go on training, the run of `config.workdir` to its last step.
 
     Whatever stopped the run before, it goes on from its newest complete checkpoint with the
-    identical next batch, so that the result equals that of a run never stopped.
+    identical next batch, so that the result equals that of a run never stopped (with `config.keep`
+    if the initial weights are unchanged: it reads them anew).
 
     Raises:
         FileNotFoundError: no records to train on.

@@ -51,6 +51,19 @@ def test_the_work_directory_alone_goes_on_with_its_run(tmp_path):
     assert parse(TrainConfig, [f"--workdir={tmp_path}", "--steps=77"]) == config
 
 
+def test_initial_weights_and_records_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--workdir=run", "--init=first", "--data_dir=records"]
+    config = parse(TrainConfig, words)
+    assert (config.init, config.data_dir) == (str(tmp_path / "first"), tmp_path / "records")
+    save_config(config)
+    assert parse(TrainConfig, words).init == config.init
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert parse(TrainConfig, ["--workdir=../run"]).init == config.init
+    assert parse(TrainConfig, ["--init=pretrained"]).init == "pretrained"
+
+
 def test_other_settings_than_those_of_the_run_are_refused(tmp_path):
     save_config(TrainConfig(workdir=tmp_path, steps=77))
     with pytest.raises(ValueError, match=r"steps is 77 and not 99.*another --workdir"):
