@@ -97,15 +97,18 @@ class BandStem(nnx.Module):
 
     def __init__(self, config: ModelConfig, *, dtype: jnp.dtype, rngs: nnx.Rngs):
         sizes = config.features[0], config.descriptor_size
+        self.dtype = dtype
         self.pairs = (
             PairwiseBandConv(*sizes, strides=2, dtype=dtype, rngs=rngs) if config.pairs else None
         )
         self.sums = BandSumConv(*sizes, strides=2, dtype=dtype, rngs=rngs) if config.sums else None
 
     def __call__(self, image: jax.Array, codes: jax.Array, valid: Array) -> jax.Array:
-        """`[B, H, W, N]`, `[B, N, D]`, bool `[B, N]` to `[B, H/2, W/2, F]`."""
+        """`[B, H, W, N]`, `[B, N, D]`, bool `[B, N]` to `[B, H/2, W/2, F]` of the layers' dtype."""
         layers = (layer for layer in (self.pairs, self.sums) if layer is not None)
-        return sum((layer(image, codes, valid) for layer in layers), start=jnp.zeros(()))
+        return sum(
+            (layer(image, codes, valid) for layer in layers), start=jnp.zeros((), self.dtype)
+        )
 
 
 def _log_position(value: Array, limits: tuple[float, float]) -> jax.Array:

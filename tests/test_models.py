@@ -139,6 +139,14 @@ def test_bfloat16_is_close():
     assert np.abs(rounded - exact).max() < 0.1 * np.abs(exact).max()
 
 
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_the_first_layer_gives_the_dtype_that_is_computed_in(bfloat16):
+    image, bands, valid = scene()
+    model = CloudMasker(replace(SMALL, bfloat16=bfloat16), rngs=nnx.Rngs(0))
+    y = model.stem(normalise(image, bands.kind), model.encoder(bands, valid), valid)
+    assert y.dtype == (jnp.bfloat16 if bfloat16 else jnp.float32)
+
+
 def test_a_band_is_encoded_by_what_others_are_there():
     _, bands, valid = scene()
     encoder = trained(CloudMasker(SMALL, rngs=nnx.Rngs(0))).encoder
