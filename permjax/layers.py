@@ -91,7 +91,8 @@ class PairwiseBandConv(nnx.Module):
             ValueError: the axes do not agree, or the image is empty or smaller than the kernel.
         """
         image, descriptors, valid = jnp.asarray(image), jnp.asarray(descriptors), jnp.asarray(valid)
-        self._check(image, descriptors, valid)
+        window = Window(self.kernel.shape[0], self.strides, self.padding, self.activation)
+        _check(image, descriptors, valid, self.descriptor_kernel.shape[1], window)
         leading = image.shape[:-3]
         image = image.reshape(prod(leading), *image.shape[-3:])
         descriptors = descriptors.reshape(prod(leading), *descriptors.shape[-2:])
@@ -107,22 +108,27 @@ class PairwiseBandConv(nnx.Module):
             self.kernel[...].astype(dtype),
             self.descriptor_kernel[...],
             self.bias[...],
-            Window(self.kernel.shape[0], self.strides, self.padding, self.activation),
+            window,
         )
         return y.astype(dtype).reshape(*leading, *y.shape[1:])
 
-    def _check(self, image: jax.Array, descriptors: jax.Array, valid: jax.Array) -> None:
-        k, size = self.kernel.shape[0], self.descriptor_kernel.shape[1]
-        *leading, height, width, n = image.shape
-        if descriptors.shape != (*leading, n, size) or valid.shape != (*leading, n):
-            raise ValueError(
-                f"the image {image.shape} needs descriptors {(*leading, n, size)} and flags "
-                f"{(*leading, n)}, not {descriptors.shape} and {valid.shape}"
-            )
-        if not height * width * n:
-            raise ValueError(f"the image {image.shape} has no pixels or no bands")
-        if self.padding == "VALID" and min(height, width) < k:
-            raise ValueError(f"{height} x {width} pixels are fewer than the kernel's {k} x {k}")
+
+def _check(
+    image: jax.Array, descriptors: jax.Array, valid: jax.Array, size: int, window: Window
+) -> None:
+    """Raises ValueError unless the axes agree, with D = `size`, and a window fits the image."""
+    *leading, height, width, n = image.shape
+    if descriptors.shape != (*leading, n, size) or valid.shape != (*leading, n):
+        raise ValueError(
+            f"the image {image.shape} needs descriptors {(*leading, n, size)} and flags "
+            f"{(*leading, n)}, not {descriptors.shape} and {valid.shape}"
+        )
+    if not height * width * n:
+        raise ValueError(f"the image {image.shape} has no pixels or no bands")
+    if window.padding == "VALID" and min(height, width) < window.size:
+        raise ValueError(
+            f"{height} x {width} pixels are fewer than the kernel's {window.size} x {window.size}"
+        )
 
 
 class BandSumConv(nnx.Module):
@@ -130,7 +136,8 @@ class BandSumConv(nnx.Module):
 
         y = 1/m * sum over i of  v_i (K(d_i) * x_i + W d_i) + b,   K(d) = sum over c of d_c K_c
 
-    The laws of `PairwiseBandConv` hold for it. For one set of bands it is an ordinary convolution,
+    As in `PairwiseBandConv` the order of the bands and bands with `v = 0` change nothing; without
+    a valid band y = b. For one set of bands it is an ordinary convolution,
     whose kernels are told by the descriptions instead of learnt band by band; it costs O(n).
 
     Args:
@@ -171,9 +178,13 @@ class BandSumConv(nnx.Module):
 
         Returns:
             `[B, H', W', F]`; H' = ceil(H / strides).
+
+        Raises:
+            ValueError: the axes do not agree, or the image is empty.
         """
         dtype = self.dtype or self.kernel.dtype
-        valid = jnp.asarray(valid)
+        image, descriptors, valid = jnp.asarray(image), jnp.asarray(descriptors), jnp.asarray(valid)
+        _check(image, descriptors, valid, self.descriptor_kernel.shape[0], self.window)
         weights = valid / jnp.maximum(valid.sum(-1, keepdims=True), 1)
         described = jnp.where(valid[..., None], descriptors, 0) * weights[..., None]
         image = jnp.where(valid[:, None, None, :], image, 0).astype(dtype)
