@@ -62,7 +62,7 @@ def random_bands(
     """Indices of a random set of 1 to `most` bands, ascending.
 
     A fifth of the sets are blue, green, red, and two thirds of those near infrared too, as many
-    small satellites and drones have them; a tenth three or four other visible and near-infrared
+    small satellites and drones have them; a tenth any three or four visible and near-infrared
     bands; a quarter as many bands as may be; the rest any number from three up, uniformly.
     """
     wavelength_nm = np.asarray(wavelength_nm)

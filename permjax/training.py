@@ -37,7 +37,13 @@ class TrainState(NamedTuple):
 
 
 class StepFigures(NamedTuple):
-    """What a step reports: the weighted loss of its labelled pixels, the norm of its gradient."""
+    """What a step reports.
+
+    Attributes:
+        loss: what the step lowers: the weighted loss of its labelled pixels and, with `keep`, the
+            weighted change of the answers of all its pixels.
+        gradient_norm: of that loss.
+    """
 
     loss: jax.Array
     gradient_norm: jax.Array
