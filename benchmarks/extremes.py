@@ -90,10 +90,11 @@ def squares(truth: Truth, classes: NDArray[np.uint8]) -> Iterator[Square]:
     def read(rows: slice, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         return truth.image.values[rows, columns], truth.label[rows, columns]
 
-    if min(classes.shape) < SQUARE:
+    height, width = classes.shape
+    if min(height, width) < SQUARE:
         return
     red = red_of(truth.image)
-    for row, column, _, label in cut_patches(read, *classes.shape, SQUARE):
+    for row, column, _, label in cut_patches(read, height, width, SQUARE):
         window = slice(row, row + SQUARE), slice(column, column + SQUARE)
         told = label != UNLABELLED
         if told.mean() < 0.1:
