@@ -1,9 +1,10 @@
 """What each form of the first layer is worth: pairs of bands, sums over bands, both, fixed bands.
 
-`python -m benchmarks.first_layer [--dir=local/pretrained]` after `python -m recipes.pretrained
-prepare`. Every form trains from nothing on the same batches for as many steps, from several seeds;
-no image labelled by hand is among them. It is then tested on simulated scenes held out and on
-all images labelled by hand. Runs that are done stay in `DIR/first_layer.json`.
+`python -m benchmarks.first_layer --samples=SAMPLES [--dir=local/pretrained]` after `python -m
+recipes.pretrained prepare`. Every form trains from nothing on the same batches for as many steps,
+from several seeds; no image labelled by hand is among them. It is then tested on simulated scenes
+held out and on all images labelled by hand. Runs that are done stay in `DIR/first_layer.json`, with
+the settings and records that all runs in it share.
 
 `fixed bands` is the sum over bands told no more of a band than which of sixteen fixed bands it is
 nearest to: the model that has a kernel for each of these, and is told which of them are there.
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import jax
 import numpy as np
@@ -25,6 +26,7 @@ from rich.table import Table
 
 from benchmarks.accuracy import predict, read_truths
 from permjax.bands import BandDescription, Kind
+from permjax.cli import report_errors
 from permjax.config import TrainConfig
 from permjax.data import Batch, Dataset, find_datasets, training_batches
 from permjax.evaluation import evaluate, predictor
@@ -51,12 +53,18 @@ FIXED_NM: Final = (
     (12_000, 1000),
 )  # fmt: skip
 
+SIMULATED_IOU, MS, REAL_MEAN = "cloud IoU, mean of sensors", "ms a step", "mean of the three"
+SIMULATED: Final = (SIMULATED_IOU, MS)
+REAL: Final = (*LABELLED, REAL_MEAN)
+"""The figures of a run: of simulated scenes, and the cloud IoU of images labelled by hand."""
 
+
+@report_errors
 def main() -> None:
     """Train what is missing, test, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dir", type=Path, default=Path("local/pretrained"), help="the recipe's")
-    parser.add_argument("--samples", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--samples", type=Path, required=True, help="the folder of samples")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
@@ -65,15 +73,45 @@ def main() -> None:
     config = TrainConfig(**settings | {"sensors": NAMED, "steps": options.steps})
     datasets = find_datasets(options.dir / "records", select_sensors(NAMED), "all")
     file = options.dir / "first_layer.json"
-    figures: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
+    shared = shared_settings(config, datasets)
+    runs = read_runs(file, shared)
     for seed in range(options.seeds):
         for form, model in FORMS.items():
-            key = f"{form}, seed {seed}, {options.steps} steps"
-            if key not in figures:
+            if run_name(form, seed) not in runs:
                 own = replace(config, seed=seed, model=model)
-                figures[key] = measure(form, own, datasets, options.samples)
-                file.write_text(json.dumps(figures, indent=2) + "\n")
-    report(figures, options.steps, options.seeds)
+                runs[run_name(form, seed)] = measure(form, own, datasets, options.samples)
+                text = json.dumps({"settings": shared, "runs": runs}, indent=2)
+                file.write_text(text + "\n")
+    report(runs, config, options.seeds)
+
+
+Runs = dict[str, dict[str, float]]
+"""The figures of each run, by its name."""
+
+
+def run_name(form: str, seed: int) -> str:
+    """What a run is called in the file."""
+    return f"{form}, seed {seed}"
+
+
+def shared_settings(config: TrainConfig, datasets: Sequence[Dataset]) -> dict[str, Any]:
+    """What the figures follow from beside form and seed, as JSON gives it back."""
+    names = ("steps", "patch_size", "batch_size", "learning_rate", "shares", "band_slots")
+    settings = {name: getattr(config, name) for name in names}
+    records = {d.name: [len(d.records(split)) for split in ("train", "test")] for d in datasets}
+    return json.loads(json.dumps({**settings, "records": records}))
+
+
+def read_runs(file: Path, settings: Mapping[str, Any]) -> Runs:
+    """The runs of a file that are done; none if it is not there.
+
+    Raises:
+        ValueError: they were made with other settings or records.
+    """
+    stored = json.loads(file.read_text()) if file.exists() else {"settings": settings, "runs": {}}
+    if stored.get("settings") != settings:
+        raise ValueError(f"{file} holds runs of other settings or records: move it away first")
+    return stored["runs"]
 
 
 def measure(
@@ -83,9 +121,9 @@ def measure(
     described = to_fixed_bands if form == "fixed bands" else _as_described
     model, seconds = trained(form, config, datasets, described)
     return {
-        "simulated cloud IoU": simulated_iou(model, datasets, described),
+        SIMULATED_IOU: simulated_iou(model, datasets, described),
         **real_iou(model, samples, described),
-        "ms a step": 1000 * seconds,
+        MS: 1000 * seconds,
     }
 
 
@@ -148,24 +186,27 @@ def real_iou(model: CloudMasker, samples: Path, described: Describe) -> dict[str
             image = truth.image._replace(bands=described(truth.image.bands))
             counts += count_mask(predict(masker, image).classes, truth.label)
         result[folder] = counts.cloud.iou
-    return {**result, "mean of the three": float(np.mean(list(result.values())))}
+    return {**result, REAL_MEAN: float(np.mean(list(result.values())))}
 
 
-def report(figures: Mapping[str, Mapping[str, float]], steps: int, seeds: int) -> None:
-    """Prints mean and standard deviation over seeds, a row a form."""
-    names = list(next(iter(figures.values())))
-    device = jax.devices()[0].device_kind
-    title = f"{steps} steps of 16 squares of 64 x 64, {seeds} seeds, {device}: mean (deviation)"
-    table = Table("first layer", *names, title=title)
-    for form in FORMS:
-        runs = [figures[f"{form}, seed {seed}, {steps} steps"] for seed in range(seeds)]
-        row = []
-        for name in names:
-            values = [run[name] for run in runs]
-            digits = 0 if name.startswith("ms") else 3
-            row.append(f"{np.mean(values):.{digits}f} ({np.std(values):.{digits}f})")
-        table.add_row(form, *row)
-    Console(width=max(Console().width, 120)).print(table)
+def report(runs: Mapping[str, Mapping[str, float]], config: TrainConfig, seeds: int) -> None:
+    """Prints the figures over seeds: of simulated scenes, then of images labelled by hand."""
+    squares = f"{config.batch_size} squares of {config.patch_size} x {config.patch_size}"
+    made = f"{config.steps} steps of {squares}, {seeds} seeds, {jax.devices()[0].device_kind}"
+    console = Console(width=max(Console().width, 120))
+    for of, names in (("simulated", SIMULATED), ("real", REAL)):
+        table = Table("first layer", *names, title=f"{of} scenes, {made}: mean (deviation)")
+        for form in FORMS:
+            own = [runs[run_name(form, seed)] for seed in range(seeds)]
+            table.add_row(form, *(over_seeds([run[name] for run in own], name) for name in names))
+        console.print(table)
+
+
+def over_seeds(values: Sequence[float], name: str) -> str:
+    """Mean of a figure and, with several seeds, its standard deviation as a sample's."""
+    digits = 0 if name == MS else 3
+    deviation = f" ({np.std(values, ddof=1):.{digits}f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{deviation}"
 
 
 if __name__ == "__main__":
