@@ -1,11 +1,11 @@
 """How fast permjax masks against two peers that run offline, on the same arrays, on two cores.
 
-`python benchmarks/peers.py [--side 2048] [--environments FOLDER]`, on an otherwise idle machine.
-The first run makes a virtual environment for each peer and installs it there with pip, which needs
-the network; later runs do not. All three mask one Sentinel-2 L1C image of 13 bands, each with the
-bands it takes, one after another in processes that have two cores: real patches tiled up where
-`../shared/data` is, else random numbers. A peer is imported, loaded and has masked once before it
-is timed; the best of three counts, for each alike.
+`python benchmarks/peers.py --samples=SAMPLES [--side 2048] [--environments FOLDER]`, on an
+otherwise idle machine. The first run makes a virtual environment for each peer and installs it
+there with pip, which needs the network; later runs do not. All three mask one Sentinel-2 L1C image
+of 13 bands tiled up from real patches, each with the bands it takes, one after another in processes
+that have two cores. A peer is imported, loaded and has masked once before it is timed; the best of
+three counts, for each alike.
 """
 
 import argparse
@@ -25,8 +25,10 @@ from rasterio.errors import NotGeoreferencedWarning
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).parent.parent
-PATCHES = ROOT.parent / "shared" / "data" / "sentinel2_sen12mscr_pairs"
+from permjax.cli import report_errors
+
+PATCHES = "sentinel2_sen12mscr_pairs"
+"""The folder of samples whose cloudy patches are masked."""
 CORES = 2
 REPEATS = 3
 ENVIRONMENTS = Path.home() / ".cache" / "permjax" / "peers"
@@ -106,16 +108,18 @@ print(json.dumps(seconds))
 """
 
 
+@report_errors
 def main() -> None:
     """Set up, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--samples", type=Path, required=True, help="the folder of samples")
     parser.add_argument("--side", type=int, default=2048, help="pixels along a side of the image")
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where peers live")
     options = parser.parse_args()
+    image, source = sentinel2_image(options.samples / PATCHES, options.side)
     pythons = [environment(peer, options.environments) for peer in PEERS]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    image, source = sentinel2_image(options.side)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.npy"
         np.save(path, image)
@@ -146,12 +150,15 @@ def environment(peer: Peer, folder: Path) -> str:
     return str(python)
 
 
-def sentinel2_image(side: int) -> tuple[np.ndarray, str]:
-    """Reflectance float32 [side, side, 13], and where it is from."""
-    paths = sorted(PATCHES.glob("*_cloudy.tif")) if PATCHES.is_dir() else []
+def sentinel2_image(folder: Path, side: int) -> tuple[np.ndarray, str]:
+    """Reflectance float32 [side, side, 13], and what it is made of.
+
+    Raises:
+        FileNotFoundError: the folder holds no cloudy patch.
+    """
+    paths = sorted(folder.glob("*_cloudy.tif"))
     if not paths:
-        rng = np.random.default_rng(0)
-        return rng.uniform(0, 1, (side, side, 13)).astype(np.float32), "random numbers"
+        raise FileNotFoundError(f"{folder}: holds no *_cloudy.tif to mask")
     count = -(-side // 256)
     chosen = [paths[i % len(paths)] for i in range(count**2)]
     patches = [patch(path) for path in chosen]
