@@ -1,11 +1,12 @@
-"""The weights that come with permjax: `python -m recipes.pretrained STAGE`, stage by stage.
+"""The weights that come with permjax: `python -m recipes.pretrained STAGE --samples=SAMPLES`.
 
-`prepare` makes records, `base` trains on all but the images labelled by hand that test, `folds`
-goes on from there five times, each time with a fifth of these held out, and `final` once with all
-of them; `unseen` briefly trains models without Landsat and without Sentinel-2. Then
-`python -m benchmarks.accuracy` prints how right the folds are, and `python -m
-permjax.export_weights --workdir=DIR/final --name=NAME` puts the final weights into the package. A
-stage that was stopped goes on where it was; `all` is one after another.
+`recipes/README.md` tells what the folder of samples holds. `prepare` makes records, `base` trains
+on all but the images labelled by hand that test, `folds` goes on from there five times, each time
+with a fifth of these held out, and `final` once with all of them; `unseen` briefly trains models
+without Landsat and without Sentinel-2. Then `python -m benchmarks.accuracy --samples=SAMPLES`
+prints how right the folds are, and `python -m permjax.export_weights --workdir=DIR/final
+--name=NAME` puts the final weights into the package. A stage that was stopped goes on where it was;
+`all` is one after another.
 """
 
 import argparse
@@ -161,7 +162,7 @@ def main() -> None:
     stages = ("prepare", "base", "folds", "final", "unseen")
     parser.add_argument("stage", choices=(*stages, "all"))
     parser.add_argument("--dir", type=Path, default=Path("local/pretrained"), help="where all goes")
-    parser.add_argument("--samples", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--samples", type=Path, required=True, help="the folder of samples")
     options = parser.parse_args()
     recipe = Recipe(options.dir, options.samples)
     for stage in stages if options.stage == "all" else (options.stage,):
