@@ -39,7 +39,7 @@ BASE: Final[dict[str, Any]] = {
     ),
 }
 FINE: Final[dict[str, Any]] = {
-    "steps": 700,
+    "steps": 500,
     "learning_rate": 6e-4,
     "shares": (
         "simulated/virtual=0.08",
