@@ -5,4 +5,4 @@ cd "$(dirname "$0")"
 ruff check .
 ruff format --check .
 pyright
-pytest
+pytest --numprocesses=auto --dist=loadfile

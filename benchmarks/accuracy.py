@@ -30,6 +30,7 @@ from data_prep.geotiff_folder.images import find_images, open_pair
 from data_prep.geotiff_folder.packing import all_label_bits
 from data_prep.geotiff_folder.table import read_table
 from permjax.augmentation import PRIMARIES_NM
+from permjax.averaging import halfway
 from permjax.bands import BandDescription, Kind
 from permjax.checkpoints import load_model
 from permjax.classes import CLOUD, CLOUD_SHADOW, UNLABELLED, CloudClass
@@ -117,7 +118,7 @@ def masker_of_folds(folder: Path, fold_of: Mapping[Path, int]) -> Callable[[Path
     def of_fold(fold: int) -> Masker:
         name, test = f"fold{fold}", [path for path, own in fold_of.items() if own == fold]
         check_held_out(folder / "tables" / name, folder / f"records_{name}", test)
-        return Masker(load_model(finished(folder / name)))
+        return Masker(halfway(finished(folder / name)))
 
     return lambda path: of_fold(fold_of[path])
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tyro
 
+from permjax import averaging
 from permjax.bands import BandDescription, Kind
 from permjax.checkpoints import load_model
 from permjax.cli import report_errors
@@ -20,15 +21,19 @@ from permjax.trained_on import TrainedOn, covered, merge
 from permjax.weights import PRETRAINED, read_trained_on, write_weights
 
 
-def export_weights(workdir: Path, name: str, folder: Path = PRETRAINED) -> None:
+def export_weights(
+    workdir: Path, name: str, folder: Path = PRETRAINED, halfway: bool = False
+) -> None:
     """Write the newest weights of a run as plain arrays.
 
     Args:
         workdir: directory of the run whose newest checkpoint is taken; its records must be there.
         name: of the weights, as mask files give it.
         folder: where to write; in the package if not given.
+        halfway: write the mean of these weights and of those that the run started from.
     """
-    write_weights(load_model(workdir), name, folder, _trained_on(workdir))
+    model = averaging.halfway(workdir) if halfway else load_model(workdir)
+    write_weights(model, name, folder, _trained_on(workdir))
     print(f"{folder}: weights {name}; tell in card.md what they were trained and measured on")
 
 

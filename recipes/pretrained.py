@@ -3,10 +3,11 @@
 `recipes/README.md` tells what the folder of samples holds. `prepare` makes records, `base` trains
 on all but the images labelled by hand that test, `folds` goes on from there five times, each time
 with a fifth of these held out, and `final` once with all of them; `unseen` briefly trains models
-without Landsat and without Sentinel-2. Then `python -m benchmarks.accuracy --samples=SAMPLES`
-prints how right the folds are, and `python -m permjax.export_weights --workdir=DIR/final
---name=NAME` puts the final weights into the package. A stage that was stopped goes on where it was;
-`all` is one after another.
+without Landsat and without Sentinel-2. What is measured and shipped lies halfway from the base to
+where `folds` and `final` end: the few labels made by hand teach much that holds in their own places
+alone. `python -m benchmarks.accuracy --samples=SAMPLES` prints how right the folds are, and `python
+-m permjax.export_weights --workdir=DIR/final --name=NAME --halfway` puts the final weights into the
+package. A stage that was stopped goes on where it was; `all` is one after another.
 """
 
 import argparse

@@ -27,7 +27,7 @@ LEVELS = [
     {"evaluation", "inference"},
     {"report", "weights"},
     {"training", "xarrays", "mask_command"},
-    {"cli"},
+    {"cli", "averaging"},
     {"export_weights"},
 ]
 """A module imports from the levels before its own."""

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,15 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import permjax
+from permjax.averaging import halfway
 from permjax.bands import BandDescription, Kind, describe_bands
-from permjax.checkpoints import Checkpoints
+from permjax.checkpoints import Checkpoints, load_model
 from permjax.config import TrainConfig, save_config
 from permjax.export_weights import export_weights
 from permjax.inference import Masker
 from permjax.models import CloudMasker, ModelConfig
 from permjax.sensors import SENSORS
 from permjax.trained_on import TrainedOn, bands_outside, covered, merge
-from permjax.weights import PRETRAINED, read_trained_on, write_weights
+from permjax.weights import PRETRAINED, read_trained_on, read_weights, write_weights
 from tests.fake_records import write_fake_sensors
 
 SMALL = ModelConfig(features=(4, 6), descriptor_size=4)
@@ -177,3 +179,23 @@ def test_a_run_without_its_records_is_not_exported(tmp_path):
     with pytest.raises(FileNotFoundError, match="told by its records, so bring them back: no real"):
         export_weights(tmp_path / "run", "one", tmp_path / "one")
     assert not (tmp_path / "one").exists()
+
+
+def test_halfway_is_the_mean_of_the_first_and_the_last_weights(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    a_run(first, LANDSAT8.name, surface_share=0.2)
+    a_run(second, SENTINEL2.name, surface_share=0.0, init=str(first))
+    with Checkpoints(second) as checkpoints:
+        params = nnx.state(load_model(second))
+        last = jax.tree.map(lambda x: x + 1, params)
+        checkpoints.save(2, last, {"count": jnp.zeros(1)}, {})
+    before = jax.tree.leaves(nnx.state(load_model(first)))
+    mean = jax.tree.leaves(nnx.state(halfway(second)))
+    for ours, a, b in zip(mean, before, jax.tree.leaves(last), strict=True):
+        np.testing.assert_allclose(ours, (a + b) / 2, rtol=1e-6)
+    export_weights(second, "mean", tmp_path / "mean", halfway=True)
+    written = jax.tree.leaves(nnx.state(read_weights(tmp_path / "mean")))
+    for ours, expected in zip(written, mean, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=2e-3)
+    with pytest.raises(ValueError, match="started from random weights: it has no halfway"):
+        halfway(first)
