@@ -5,9 +5,9 @@ from html import escape
 from typing import Final
 
 from permjax.classes import COLOURS, CloudClass
-from permjax.experiments.bands_used import SUBSETS, draw_bands
+from permjax.experiments.bands_used import SUBSETS, draw_bands, draw_numbers, draw_slides
 from permjax.experiments.calibration import BINS, draw_calibration
-from permjax.experiments.embedding import RELATIVE_WIDTH
+from permjax.experiments.embedding import RELATIVE_WIDTH, draw_embedding
 from permjax.experiments.html_report import Report
 from permjax.experiments.pictures import DIFFERENCES, LEAST_MIXED, UNKNOWN
 from permjax.experiments.probes import BATCH_SIZE, PROBED
@@ -25,6 +25,11 @@ METHOD: Final = {
 """How things are measured: the constants of the measurements that reports tell of."""
 
 
+def _several(report: Report) -> bool:
+    """Whether the report is of models of several seeds."""
+    return any(len(seeds) > 1 for seeds in report.results["windows"]["counts"].values())
+
+
 def tell_windows(report: Report, reference: str | None = None) -> None:
     """Scores of windows against cloud cover; the differences to a reference, if it is given."""
     curves, size = report.results["curves"], report.count("windows", "size")
@@ -39,9 +44,8 @@ def tell_windows(report: Report, reference: str | None = None) -> None:
     )
     resamples = report.count("method", "resamples")
     scenes = report.count("curves", "scenes")
-    several = any(len(seeds) > 1 for seeds in report.results["windows"]["counts"].values())
     seeds = "Counts of all seeds are added in each window; the band tells of scenes, not of seeds."
-    pooled = seeds if several else ""
+    pooled = seeds if _several(report) else ""
     report.figure(
         panels,
         "Scores in each window (points) against the window's cloud cover, with their local means "
@@ -108,6 +112,48 @@ def tell_bands(report: Report) -> None:
     )
 
 
+def tell_numbers(report: Report) -> None:
+    """Accuracy against the number of bands."""
+    draw_numbers(report.directory / "numbers.png", report.results["numbers"])
+    report.figure(
+        {"numbers.png": "accuracy against the number of bands"},
+        f"Accuracy against the number of bands, {report.count('method', 'subsets')} random choices "
+        "of each number: mean, and from the worst choice to the best.",
+        source="numbers",
+    )
+
+
+def tell_slides(report: Report) -> None:
+    """What changes where a band is described wrongly."""
+    panels = {}
+    for sensor, runs in report.results["slides"].items():
+        file = f"slides_{sensor}.png"
+        draw_slides(report.directory / file, sensor, runs)
+        panels[file] = f"change of accuracy of {sensor} where a band is described wrongly"
+    report.figure(
+        panels,
+        "Change of accuracy while the described wavelength of one band is slid away from the truth "
+        "and its image stays as it is. Strong colours: the model relies on what it is told.",
+        source="slides",
+    )
+
+
+def tell_embedding(report: Report) -> None:
+    """The map of bands."""
+    width = report.number("method", "relative_width", form=".0f")
+    first = ", of the first seed" if _several(report) else ""
+    draw_embedding(report.directory / "embedding.png", report.results["embedding"])
+    report.figure(
+        {"embedding.png": "bands of all sensors in the plane of two principal components"},
+        "How the encoder describes bands to the model: the first two principal components of the "
+        f"codes of every band of every known sensor, each encoded alone{first}. Dots "
+        "are bands of sensors trained on, crosses those of the others. The grey line runs from "
+        "400 nm to 14 µm (a gap where reflectance ends and temperature begins), of bands with "
+        f"{width} % of their wavelength as width; its labels are µm.",
+        source="embedding",
+    )
+
+
 def tell_calibration(report: Report, names: Sequence[str]) -> None:
     """The reliability diagram and the expected calibration errors."""
     calibration = report.results["calibration"]
@@ -121,8 +167,7 @@ def tell_calibration(report: Report, names: Sequence[str]) -> None:
         )
         for name in names
     )
-    several = any(len(calibration[name]) > 1 for name in names)
-    drawn, by_seed = (", of the first seed", ", of each seed") if several else ("", "")
+    drawn, by_seed = (", of the first seed", ", of each seed") if _several(report) else ("", "")
     report.figure(
         {file: "how often it is cloud against the probability of cloud"},
         "How often it is cloud where the model gives cloud some probability, in "

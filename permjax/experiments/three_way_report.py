@@ -5,11 +5,17 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from permjax.experiments.bands_used import draw_numbers, draw_slides
-from permjax.experiments.embedding import draw_embedding
 from permjax.experiments.html_report import Report
 from permjax.experiments.left_out import draw_left_out
-from permjax.experiments.sections import tell_bands, tell_calibration, tell_pictures, tell_windows
+from permjax.experiments.sections import (
+    tell_bands,
+    tell_calibration,
+    tell_embedding,
+    tell_numbers,
+    tell_pictures,
+    tell_slides,
+    tell_windows,
+)
 from permjax.experiments.windows import METRICS
 
 
@@ -37,9 +43,13 @@ def write_report(results: Mapping[str, Any], directory: Path) -> Path:
     )
     report.heading("Which bands it needs", 3)
     tell_bands(report)
-    _numbers(report)
-    _slides(report)
-    _embedding(report)
+    report.heading("How many bands it needs", 3)
+    tell_numbers(report)
+    report.heading("What if a band is described wrongly?", 3)
+    tell_slides(report)
+    report.heading("A map of bands", 3)
+    tell_embedding(report)
+    report.heading("Sensors that it never saw", 3)
     _left_out(report)
     report.heading("Do its probabilities mean what they say?", 3)
     tell_calibration(report, list(report.results["ways"]))
@@ -184,50 +194,8 @@ def _why(report: Report) -> str:
     )
 
 
-def _numbers(report: Report) -> None:
-    report.heading("How many bands it needs", 3)
-    draw_numbers(report.directory / "numbers.png", report.results["numbers"])
-    report.figure(
-        {"numbers.png": "accuracy against the number of bands"},
-        f"Accuracy against the number of bands, {report.count('method', 'subsets')} random choices "
-        "of each number: mean, and from the worst choice to the best.",
-        source="numbers",
-    )
-
-
-def _slides(report: Report) -> None:
-    report.heading("What if a band is described wrongly?", 3)
-    panels = {}
-    for sensor, runs in report.results["slides"].items():
-        file = f"slides_{sensor}.png"
-        draw_slides(report.directory / file, sensor, runs)
-        panels[file] = f"change of accuracy of {sensor} where a band is described wrongly"
-    report.figure(
-        panels,
-        "Change of accuracy while the described wavelength of one band is slid away from the truth "
-        "and its image stays as it is. Strong colours: the model relies on what it is told.",
-        source="slides",
-    )
-
-
-def _embedding(report: Report) -> None:
-    report.heading("A map of bands", 3)
-    width = report.number("method", "relative_width", form=".0f")
-    draw_embedding(report.directory / "embedding.png", report.results["embedding"])
-    report.figure(
-        {"embedding.png": "bands of all sensors in the plane of two principal components"},
-        "How the encoder describes bands to the model: the first two principal components of the "
-        "codes of every band of every known sensor, each encoded alone, of the first seed. Dots "
-        "are bands of sensors trained on, crosses those of the others. The grey line runs from "
-        "400 nm to 14 µm (a gap where reflectance ends and temperature begins), of bands with "
-        f"{width} % of their wavelength as width; its labels are µm.",
-        source="embedding",
-    )
-
-
 def _left_out(report: Report) -> None:
     sensors = report.results["left_out"]
-    report.heading("Sensors that it never saw", 3)
     if not sensors:
         report.paragraph("There are records of a single instrument, so none could be left out.")
         return
