@@ -107,12 +107,32 @@ def test_the_talks_figures_agree_with_one_another():
         assert f1 == pytest.approx(row["f1"], abs=1.1e-3)
 
 
-@pytest.mark.parametrize(("both", "as_in_talk"), [(0.9, True), (0.7, False), (None, False)])
-def test_whether_the_order_came_out_is_told(both, as_in_talk):
-    f1 = {"landsat": [0.5, 0.7], "sentinel": [0.8, 0.8], "both": [both, both]}
+@pytest.mark.parametrize(
+    ("landsat", "both", "as_in_talk"),
+    [
+        ([0.50, 0.51, 0.52], [0.90, 0.91, 0.92], "yes"),
+        ([0.50, 0.51, 0.52], [0.70, 0.71, 0.72], "no"),
+        ([0.90, 0.91, 0.92], [0.95, 0.96, 0.97], "no"),
+        # 0.01 in the mean, more than one standard deviation, and better in every seed.
+        ([0.50, 0.51, 0.52], [0.801, 0.810, 0.819], "undecided"),
+        ([0.70, 0.80, 0.83], [0.90, 0.91, 0.92], "undecided"),
+        ([0.50], [0.90], "undecided"),
+        ([0.50, 0.51], [None, None], "undecided"),
+    ],
+)
+def test_whether_the_order_came_out_is_told_as_surely_as_seeds_allow(landsat, both, as_in_talk):
+    f1 = {"landsat": landsat, "sentinel": [0.8] * len(landsat), "both": both}
     scores = {way: {"f1": {"seeds": seeds}} for way, seeds in f1.items()}
     order = three_ways.compare_order(scores, ["landsat", "sentinel", "both"])
     assert order["as_in_talk"] == as_in_talk
-    first = order["steps"][0]
-    assert first["mean"] == pytest.approx(0.2)
-    assert (first["agree"], first["of"]) == (2, 2)
+
+
+def test_a_gain_has_the_interval_of_student():
+    """Gains of 0.1, 0.2, 0.3: 0.2 -+ 4.303 x 0.1 / sqrt(3); 4.303 as tables of t have it."""
+    f1 = {"worse": [0.5, 0.5, 0.5], "better": [0.6, 0.7, 0.8]}
+    scores = {way: {"f1": {"seeds": seeds}} for way, seeds in f1.items()}
+    step = three_ways.compare_order(scores, ["worse", "better"])["steps"][0]
+    assert step["mean"] == pytest.approx(0.2)
+    assert [step["low"], step["high"]] == pytest.approx([-0.0484, 0.4484], abs=1e-4)
+    assert step["holds"] == "undecided"
+    assert (step["agree"], step["of"]) == (3, 3)

@@ -16,6 +16,7 @@ from permjax.experiments.sections import (
     tell_slides,
     tell_windows,
 )
+from permjax.experiments.verdict import say_order, say_shortly
 from permjax.experiments.windows import METRICS
 
 
@@ -62,10 +63,9 @@ def _in_short(report: Report) -> None:
         f"{report.mean('ways', way, 'f1')} % trained on {escape(way)}"
         for way in report.results["ways"]
     )
-    order = "the" if report.results["order"]["as_in_talk"] else "not the"
     report.paragraph(
-        f"<b>In short.</b> F1 of cloud on {escape(_tested(report))}: {scores}. This is {order} "
-        "order of the talk whose experiment it repeats on other data."
+        f"<b>In short.</b> F1 of cloud on {escape(_tested(report))}: {scores}. "
+        + say_shortly(report)
     )
 
 
@@ -143,36 +143,8 @@ def _three_ways(report: Report) -> None:
         "The talk's own figures: <b>another data set</b>, real Sentinel-2 scenes, and another "
         "model. Only the order of its rows can be compared, not their numbers.",
     )
-    order = results["order"]
-    names = [order["steps"][0]["worse"], *(step["better"] for step in order["steps"])]
-    series = " &lt; ".join(map(escape, names))
-    gains = " ".join(_gain(report, index) for index in range(len(order["steps"])))
-    verdict = (
-        f"The order of the three models on F1 came out as in the talk: {series}."
-        if order["as_in_talk"]
-        else f"The order of the three models on F1 did <b>not</b> come out as in the "
-        f"talk, {series}."
-    )
-    report.paragraph(f"{verdict} {gains}")
+    report.paragraph(say_order(report))
     report.paragraph(_why(report))
-
-
-def _gain(report: Report, index: int) -> str:
-    step = report.results["order"]["steps"][index]
-    agree, of = (report.count("order", "steps", index, key)
-                 for key in ("agree", "of"))  # fmt: skip
-    mean = report.mean("order", "steps", index, form="+.1f")
-    decided = ""
-    if (
-        step["spread"] is not None
-        and step["mean"] is not None
-        and abs(step["mean"]) < step["spread"]
-    ):
-        decided = " That is less than the seeds differ by: these runs do not decide it."
-    return (
-        f"{escape(step['better'].capitalize())} minus {escape(step['worse'])}: {mean} "
-        f"points; better in {agree} of {of} seeds.{decided}"
-    )
 
 
 def _why(report: Report) -> str:
@@ -184,7 +156,7 @@ def _why(report: Report) -> str:
         f"Steps are equal, so of the {examples} squares that a model of both sees, {share} % are "
         f"of {tested}; the model of {tested} alone sees nothing else."
     )
-    if report.results["order"]["as_in_talk"]:
+    if report.results["order"]["as_in_talk"] == "yes":
         return f"{steps} In these runs the scenes of the other family made up for that."
     return (
         f"{steps} In these steps the scenes of the other family did not make up for that. They "

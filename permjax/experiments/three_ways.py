@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
+from scipy.special import stdtrit
 
 from permjax.experiments.parts import finite
 from permjax.experiments.windows import METRICS
@@ -17,6 +18,9 @@ TALK: Final = {
 }
 """A. Francis, "Sensor-Independent Deep Learning for Cloud Masking": trained on Landsat, on
 Sentinel-2, on both, and tested on real Sentinel-2 scenes; accuracy, F1, precision, recall."""
+
+CONFIDENCE: Final = 0.95
+"""How sure an interval of a mean is of holding it, and an order of being told."""
 
 
 def score_ways(windows: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,13 +56,36 @@ def compare_order(scores: Mapping[str, Any], order: Sequence[str]) -> dict[str, 
         order: the ways from worst to best in the talk.
 
     Returns:
-        `as_in_talk`, and for each neighbouring two in `steps` how much the second is better in each
-        seed (the same seed of both): mean and spread, and how many seeds agree that it is better.
+        `as_in_talk`: "yes" if every step surely holds, "no" if one surely does not, else
+        "undecided"; the `confidence` of that; and for each neighbouring two in `steps` how much the
+        second is better in each seed (the same seed of both): mean and spread, the interval of the
+        mean from `low` to `high`, whether it `holds`, and how many seeds agree that it is better.
     """
     steps = []
     for worse, better in pairwise(order):
         of_both = (np.array(scores[way]["f1"]["seeds"], float) for way in (better, worse))
         gains = np.subtract(*of_both)
-        seeds = {"agree": int(np.sum(gains > 0)), "of": len(gains)}
-        steps.append({"worse": worse, "better": better} | mean_and_spread(gains.tolist()) | seeds)
-    return {"as_in_talk": all((step["mean"] or 0) > 0 for step in steps), "steps": steps}
+        low, high = mean_interval(gains)
+        steps.append(
+            {"worse": worse, "better": better}
+            | mean_and_spread(gains.tolist())
+            | {"low": finite(low), "high": finite(high), "holds": _above_zero(low, high)}
+            | {"agree": int(np.sum(gains > 0)), "of": len(gains)}
+        )
+    answers = {step["holds"] for step in steps}
+    as_in_talk = "no" if "no" in answers else "yes" if answers == {"yes"} else "undecided"
+    return {"as_in_talk": as_in_talk, "confidence": CONFIDENCE, "steps": steps}
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """The interval of `CONFIDENCE` of the mean of normal values, by Student's t; NaN of one."""
+    if len(values) < 2:
+        return np.nan, np.nan
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2) * error)
+    return float(np.mean(values)) - half, float(np.mean(values)) + half
+
+
+def _above_zero(low: float, high: float) -> str:
+    """Whether what lies surely between two numbers is above zero; undecided where they are NaN."""
+    return "yes" if low > 0 else "no" if high < 0 else "undecided"

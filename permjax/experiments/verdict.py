@@ -1,0 +1,60 @@
+"""What the paper says of the order of the three models: whether it came out, and how surely."""
+
+from html import escape
+from typing import Final
+
+from permjax.experiments.html_report import Report
+
+SHORTLY: Final = {
+    "yes": "The order is {}.",
+    "no": "The order is not {}.",
+    "undecided": "Whether the order is {}, these runs do not decide.",
+}
+VERDICTS: Final = {
+    "yes": "The order of the three models on F1 is {}: {}.",
+    "no": "The order of the three models on F1 is <b>not</b> {}, {}.",
+    "undecided": "Whether the order of the three models on F1 is {}, {}, these runs do <b>not "
+    "decide</b>.",
+}
+
+
+def say_shortly(report: Report) -> str:
+    """Whether the order came out, in a sentence."""
+    order = "that of the talk, whose experiment this repeats on other data"
+    return SHORTLY[report.results["order"]["as_in_talk"]].format(order)
+
+
+def say_order(report: Report) -> str:
+    """Whether the order came out, each step's gain of F1, and what its interval holds."""
+    order = report.results["order"]
+    names = [order["steps"][0]["worse"], *(step["better"] for step in order["steps"])]
+    series = " &lt; ".join(map(escape, names))
+    verdict = VERDICTS[order["as_in_talk"]].format("that of the talk", series)
+    gains = " ".join(_gain(report, index) for index in range(len(order["steps"])))
+    told = f"{verdict} {gains}"
+    if all(step["low"] is None for step in order["steps"]):
+        return told
+    return (
+        f"{told} Intervals are Student's of the differences between models of the same seed, one "
+        "gain at a time: they tell of other seeds, not of other scenes."
+    )
+
+
+def _gain(report: Report, index: int) -> str:
+    step = report.results["order"]["steps"][index]
+    mean, low, high = (
+        report.number("order", "steps", index, key, form="+.1f") for key in ("mean", "low", "high")
+    )
+    agree, of = (report.count("order", "steps", index, key) for key in ("agree", "of"))
+    confidence = report.number("order", "confidence", form=".0f")
+    known = step["low"] is not None
+    interval = f" ({confidence} % interval {low} to {high})" if known else ""
+    gain = (
+        f"{escape(step['better'].capitalize())} minus {escape(step['worse'])}: {mean} points"
+        f"{interval}; better in {agree} of {of} seeds."
+    )
+    if not known:
+        return f"{gain} There is no interval without two seeds that have an F1: undecided."
+    if step["holds"] == "undecided":
+        return f"{gain} The interval holds zero: these runs do not decide it."
+    return gain
