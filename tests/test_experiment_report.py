@@ -19,7 +19,7 @@ from permjax.experiments.measuring import measure
 from permjax.experiments.runs import plan_runs, prepare_records
 from permjax.experiments.settings import ThreeWay
 from permjax.experiments.three_ways import compare_order
-from permjax.experiments.verdict import say_order, say_shortly
+from permjax.experiments.verdict import say_order, say_shortly, say_why
 from permjax.models import ModelConfig
 from tests.fake_records import fake_patch, write_fake_sensors, write_records
 
@@ -146,9 +146,34 @@ def test_an_order_is_told_as_surely_as_its_intervals(tmp_path):
     assert "other seeds, not of other scenes" in in_words(say_order(surely))
     fails = compared(tmp_path, 0.5, 0.65)
     assert "The order of the three models on F1 is not that" in in_words(say_order(fails))
-    open_ = compared(tmp_path, 0.5, 0.85)
-    assert "these runs do not decide" in say_shortly(open_)
-    assert "The interval holds zero" in say_order(open_)
+    unsure = compared(tmp_path, 0.5, 0.85)
+    assert "these runs do not decide" in say_shortly(unsure)
+    assert "The interval holds zero" in say_order(unsure)
+
+
+@pytest.mark.parametrize(
+    ("landsat", "both", "own", "more"),
+    [
+        (0.5, 0.95, "yes", "yes"),
+        (0.5, 0.65, "yes", "no"),
+        (0.5, 0.85, "yes", "undecided"),
+        (0.95, 0.99, "no", "yes"),
+        (0.95, 0.5, "no", "no"),
+        (0.75, 0.95, "undecided", "yes"),
+    ],
+)
+def test_each_step_has_its_own_reason(landsat, both, own, more, tmp_path):
+    """A first step that fails does not say that the second one did, nor the other way round."""
+    why = in_words(say_why(compared(tmp_path, landsat, both, noise=0.005)))
+    made_up = {
+        "yes": "the scenes of landsat made up for that",
+        "no": "the scenes of landsat did not make up for that",
+        "undecided": "Whether the scenes of landsat made up for that these runs do not decide",
+    }
+    assert made_up[more] in why
+    assert ("did not make up" in why) == (more == "no")
+    assert ("did better on sentinel than" in why) == (own == "no")
+    assert ("better learnt from its own scenes" in why) == (own == "undecided")
 
 
 def test_again_nothing_is_trained_and_the_page_is_the_same(settings, page, monkeypatch):

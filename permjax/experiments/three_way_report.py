@@ -16,7 +16,7 @@ from permjax.experiments.sections import (
     tell_slides,
     tell_windows,
 )
-from permjax.experiments.verdict import say_order, say_shortly
+from permjax.experiments.verdict import say_order, say_shortly, say_why
 from permjax.experiments.windows import METRICS
 
 
@@ -144,26 +144,7 @@ def _three_ways(report: Report) -> None:
         "model. Only the order of its rows can be compared, not their numbers.",
     )
     report.paragraph(say_order(report))
-    report.paragraph(_why(report))
-
-
-def _why(report: Report) -> str:
-    """What the numbers say about why the order is as it is."""
-    share = report.number("data", "share_of_tested", form=".0f")
-    examples = report.count("data", "examples")
-    tested = escape(_tested(report))
-    steps = (
-        f"Steps are equal, so of the {examples} squares that a model of both sees, {share} % are "
-        f"of {tested}; the model of {tested} alone sees nothing else."
-    )
-    if report.results["order"]["as_in_talk"] == "yes":
-        return f"{steps} In these runs the scenes of the other family made up for that."
-    return (
-        f"{steps} In these steps the scenes of the other family did not make up for that. They "
-        "can where a family's own labelled scenes are few or alike, and where training lasts until "
-        "they are learnt; whether it was the scenes or the steps, another number of --scenes or of "
-        "--steps would tell."
-    )
+    report.paragraph(say_why(report))
 
 
 def _left_out(report: Report) -> None:

@@ -16,6 +16,23 @@ VERDICTS: Final = {
     "undecided": "Whether the order of the three models on F1 is {}, {}, these runs do <b>not "
     "decide</b>.",
 }
+OWN_SCENES: Final = {
+    "yes": "",
+    "no": "The model of {other} did better on {tested} than the model of {tested} itself: the "
+    "scenes of {other} may be more, more varied, or learnt in fewer steps. ",
+    "undecided": "Whether {tested} is better learnt from its own scenes than from those of {other} "
+    "these runs do not decide. ",
+}
+"""Of the first step, from the other family to the one tested on."""
+MORE_SCENES: Final = {
+    "yes": "In these runs the scenes of {other} made up for that.",
+    "no": "In these runs the scenes of {other} did not make up for that. They can where a family's "
+    "own labelled scenes are few or alike, and where training lasts until they are learnt; whether "
+    "it was the scenes or the steps, another number of --scenes or of --steps would tell.",
+    "undecided": "Whether the scenes of {other} made up for that these runs do not decide; more "
+    "seeds may.",
+}
+"""Of the second step, from the family tested on to both."""
 
 
 def say_shortly(report: Report) -> str:
@@ -38,6 +55,19 @@ def say_order(report: Report) -> str:
         f"{told} Intervals are Student's of the differences between models of the same seed, one "
         "gain at a time: they tell of other seeds, not of other scenes."
     )
+
+
+def say_why(report: Report) -> str:
+    """What may lie behind each step's answer."""
+    share = report.number("data", "share_of_tested", form=".0f")
+    examples = report.count("data", "examples")
+    first, second = report.results["order"]["steps"]
+    names = {"other": escape(first["worse"]), "tested": escape(first["better"])}
+    own, more = OWN_SCENES[first["holds"]], MORE_SCENES[second["holds"]]
+    return own.format(**names) + (
+        f"Steps are equal, so of the {examples} squares that a model of both sees, {share} % are "
+        "of {tested}; the model of {tested} alone sees nothing else. " + more
+    ).format(**names)
 
 
 def _gain(report: Report, index: int) -> str:
