@@ -176,6 +176,24 @@ def test_each_step_has_its_own_reason(landsat, both, own, more, tmp_path):
     assert ("better learnt from its own scenes" in why) == (own == "undecided")
 
 
+@pytest.mark.parametrize(
+    ("families", "test", "is_it"),
+    [
+        (["landsat", "sentinel"], "sentinel", True),
+        (["sentinel", "landsat"], "sentinel", True),
+        (["landsat", "sentinel"], "landsat", False),
+        (["landsat", "modis"], "modis", False),
+    ],
+)
+def test_an_order_of_other_families_is_not_said_to_be_the_talks(families, test, is_it, tmp_path):
+    report = compared(tmp_path, 0.5, 0.95)
+    report.results["settings"] = {"train_families": families, "test": test}
+    for text in map(in_words, (say_order(report), say_shortly(report))):
+        assert ("is that of the talk" in text) == is_it
+        analogous = "is the analogue of the talk's (other family < tested family < both)" in text
+        assert analogous != is_it
+
+
 def test_again_nothing_is_trained_and_the_page_is_the_same(settings, page, monkeypatch):
     before = page.read_bytes()
     monkeypatch.setattr(runs, "train", None)

@@ -16,7 +16,7 @@ from permjax.experiments.sections import (
     tell_slides,
     tell_windows,
 )
-from permjax.experiments.verdict import say_order, say_shortly, say_why
+from permjax.experiments.verdict import is_of_the_talk, say_order, say_shortly, say_why
 from permjax.experiments.windows import METRICS
 
 
@@ -75,12 +75,13 @@ def _setting(report: Report) -> None:
     seeds, steps, batch = (
         report.count("settings", key) for key in ("seeds", "steps", "batch_size")
     )
+    others = "" if is_of_the_talk(report) else ", with another choice of families than the talk's"
     report.heading("Setting")
     report.paragraph(
         "A. Francis asks in the talk “Sensor-Independent Deep Learning for Cloud Masking” whether "
         "labelled scenes of other satellites help a model that reads each band together with its "
         "description, and how such a model interprets different sensors. This report asks the same "
-        f"of permjax, on {escape(settings['data'])} scenes."
+        f"of permjax, on {escape(settings['data'])} scenes{others}."
     )
     report.paragraph(
         f"The same model is trained three ways: on {one}, on {other}, and on both, each way "
@@ -133,6 +134,7 @@ def _three_ways(report: Report) -> None:
         f"Scores of cloud, thick or thin, on {escape(_tested(report))}, per cent of pixels: mean "
         "and standard deviation over seeds.",
     )
+    others = "" if is_of_the_talk(report) else "another choice of families, "
     rows = [
         [escape(way)] + [report.number("talk", way, metric) for metric in METRICS]
         for way in results["talk"]
@@ -140,8 +142,8 @@ def _three_ways(report: Report) -> None:
     report.table(
         ["trained on", *METRICS.values()],
         rows,
-        "The talk's own figures: <b>another data set</b>, real Sentinel-2 scenes, and another "
-        "model. Only the order of its rows can be compared, not their numbers.",
+        "The talk's own figures: <b>another data set</b>, real Sentinel-2 scenes, "
+        f"{others}and another model. Only the order of its rows can be compared, not their numbers.",
     )
     report.paragraph(say_order(report))
     report.paragraph(say_why(report))

@@ -4,6 +4,8 @@ from html import escape
 from typing import Final
 
 from permjax.experiments.html_report import Report
+from permjax.experiments.settings import BOTH
+from permjax.experiments.three_ways import TALK
 
 SHORTLY: Final = {
     "yes": "The order is {}.",
@@ -35,9 +37,22 @@ MORE_SCENES: Final = {
 """Of the second step, from the family tested on to both."""
 
 
+def is_of_the_talk(report: Report) -> bool:
+    """Whether families and test are the talk's: Landsat and Sentinel-2, tested on the latter."""
+    settings = report.results["settings"]
+    return set(settings["train_families"]) == set(TALK) - {BOTH} and settings["test"] == "sentinel"
+
+
+def _order(report: Report) -> str:
+    if is_of_the_talk(report):
+        return "that of the talk"
+    return "the analogue of the talk's (other family &lt; tested family &lt; both)"
+
+
 def say_shortly(report: Report) -> str:
     """Whether the order came out, in a sentence."""
-    order = "that of the talk, whose experiment this repeats on other data"
+    done = "repeats on other data" if is_of_the_talk(report) else "takes to other data and families"
+    order = f"{_order(report)}, whose experiment this {done}"
     return SHORTLY[report.results["order"]["as_in_talk"]].format(order)
 
 
@@ -46,7 +61,7 @@ def say_order(report: Report) -> str:
     order = report.results["order"]
     names = [order["steps"][0]["worse"], *(step["better"] for step in order["steps"])]
     series = " &lt; ".join(map(escape, names))
-    verdict = VERDICTS[order["as_in_talk"]].format("that of the talk", series)
+    verdict = VERDICTS[order["as_in_talk"]].format(_order(report), series)
     gains = " ".join(_gain(report, index) for index in range(len(order["steps"])))
     told = f"{verdict} {gains}"
     if all(step["low"] is None for step in order["steps"]):
