@@ -55,6 +55,33 @@ def test_scores_of_windows_and_their_differences():
     assert curves["differences"]["recall"]["points"] == [0.25, None]
 
 
+def curves_of(*counts: list[int]) -> dict:
+    """Curves of one model, of a window a scene: true and false positives and negatives."""
+    places = [{"scene_id": str(scene)} for scene in range(len(counts))]
+    return window_curves({"places": places, "counts": {"it": [counts]}})
+
+
+def test_false_pixels_in_clear_windows_decide_no_f1():
+    """3 % cloud, or none: F1 and precision begin at the windows of 50 and 80 %."""
+    counts = [0, 1, 0, 99], [0, 0, 0, 100], [1, 5, 2, 92], [40, 0, 10, 50], [60, 0, 20, 20]
+    curves = curves_of(*counts)
+    for metric in ("f1", "precision"):
+        of = curves["ways"]["it"][metric]
+        assert of["points"][:3] == [None] * 3
+        assert None not in of["points"][3:]
+        starts = [g for g, fit in zip(curves["grid"], of["fit"], strict=True) if fit is not None]
+        assert starts[0] == pytest.approx(0.5)
+    assert curves["ways"]["it"]["accuracy"]["points"] == [0.99, 1, 0.93, 0.9, 0.8]
+    assert curves["ways"]["it"]["recall"]["points"][2] == pytest.approx(1 / 3)
+
+
+def test_windows_with_few_labelled_pixels_do_not_count():
+    """Of windows with 100, 10 and 9 labelled pixels the last has no score."""
+    points = curves_of([50, 0, 0, 50], [5, 0, 0, 5], [5, 0, 0, 4])["ways"]["it"]
+    for metric in ("accuracy", "f1", "precision", "recall"):
+        assert points[metric]["points"] == [1, 1, None]
+
+
 def test_the_curve_of_a_constant_is_the_constant():
     x, scenes = np.linspace(0, 1, 7), np.array(list("aabbccd"))
     curve = smooth_curve(x, np.full(7, 0.25), scenes)

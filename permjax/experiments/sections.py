@@ -11,11 +11,22 @@ from permjax.experiments.embedding import RELATIVE_WIDTH, draw_embedding
 from permjax.experiments.html_report import Report
 from permjax.experiments.pictures import DIFFERENCES, LEAST_MIXED, UNKNOWN
 from permjax.experiments.probes import BATCH_SIZE, PROBED
-from permjax.experiments.windows import METRICS, RESAMPLES, draw_differences, draw_windows
+from permjax.experiments.windows import (
+    KERNEL,
+    LEAST_COVER,
+    LEAST_LABELLED,
+    METRICS,
+    RESAMPLES,
+    draw_differences,
+    draw_windows,
+)
 from permjax.report import UNKNOWN_COLOUR, hex_colour
 
 METHOD: Final = {
     "resamples": RESAMPLES,
+    "kernel": KERNEL,
+    "least_cover": LEAST_COVER,
+    "least_labelled": LEAST_LABELLED,
     "least_mixed": LEAST_MIXED,
     "probed": PROBED * BATCH_SIZE,
     "subsets": SUBSETS,
@@ -38,9 +49,15 @@ def tell_windows(report: Report, reference: str | None = None) -> None:
     }
     for file, metric in zip(panels, METRICS, strict=True):
         draw_windows(report.directory / file, curves, metric)
+    cover, labelled, kernel = (
+        report.number("method", key, form=".0f")
+        for key in ("least_cover", "least_labelled", "kernel")
+    )
     report.paragraph(
         f"Each window of {size} x {size} pixels has a cloud cover, by its label, and scores of its "
-        "own. A score is left out where it has no meaning: recall, say, in a window without cloud."
+        "own. A score is left out where it has no meaning: recall, say, in a window without cloud. "
+        f"Left out are also windows with less than {labelled} % of the labelled pixels of the "
+        "window that has most."
     )
     resamples = report.count("method", "resamples")
     scenes = report.count("curves", "scenes")
@@ -49,7 +66,9 @@ def tell_windows(report: Report, reference: str | None = None) -> None:
     report.figure(
         panels,
         "Scores in each window (points) against the window's cloud cover, with their local means "
-        f"and bands of 95 % ({resamples} resamples of the {scenes} scenes). {pooled}",
+        f"(Gaussian weights, a standard deviation of {kernel} points of cover) and bands of 95 % at "
+        f"each cover by itself ({resamples} resamples of the {scenes} scenes). F1 and precision "
+        f"begin at {cover} % cloud: below, a few false pixels decide them. {pooled}",
         source="curves",
     )
     if reference is None:

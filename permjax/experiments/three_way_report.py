@@ -143,7 +143,8 @@ def _three_ways(report: Report) -> None:
         ["trained on", *METRICS.values()],
         rows,
         "The talk's own figures: <b>another data set</b>, real Sentinel-2 scenes, "
-        f"{others}and another model. Only the order of its rows can be compared, not their numbers.",
+        f"{others}and another model. Only the order of its rows can be compared, not their "
+        "numbers.",
     )
     report.paragraph(say_order(report))
     report.paragraph(say_why(report))

@@ -26,6 +26,14 @@ GRID: Final = np.linspace(0, 1, 41)
 KERNEL: Final = 0.1
 """Standard deviation of the smooth curves' Gaussian kernel, in cloud cover."""
 RESAMPLES: Final = 400
+LEAST_COVER: Final = 0.05
+"""The cloud cover from which F1 and precision of a window count. Below it a few false pixels decide
+them: without cloud both are 0 with a single one, and undefined with none."""
+CLOUD_SCORES: Final = ("f1", "precision")
+"""The scores that count from `LEAST_COVER` on."""
+LEAST_LABELLED: Final = 0.1
+"""Labelled pixels from which a window counts, as a share of those of the window that has most: the
+cloud cover and the scores of a few pixels say little."""
 
 
 class Place(NamedTuple):
@@ -78,7 +86,9 @@ def measure_windows(
 def window_curves(windows: Mapping[str, Any], reference: str | None = None) -> dict[str, Any]:
     """The scores of windows and their smooth curves, for each way and metric.
 
-    The counts of a way's seeds are added in each window first.
+    The counts of a way's seeds are added in each window first. A window with fewer labelled pixels
+    than `LEAST_LABELLED` has no score, one with less cloud than `LEAST_COVER` none of
+    `CLOUD_SCORES`.
 
     Args:
         windows: of `measure_windows`.
@@ -86,15 +96,21 @@ def window_curves(windows: Mapping[str, Any], reference: str | None = None) -> d
 
     Returns:
         `cover` `[P]`, `grid` `[G]`, the number of `scenes`; in `ways`, by way and metric, the
-        `points` `[P]` and their curve's `fit`, `low` and `high` `[G]`, None where undefined;
+        `points` `[P]` and their curve's `fit`, `low` and `high` `[G]`, None where there is none;
         `differences` likewise by metric.
     """
     counts = {way: np.sum(c, axis=0) for way, c in windows["counts"].items()}
     scenes = np.array([place["scene_id"] for place in windows["places"]])
     first = next(iter(counts.values()))
-    cover = (first[:, 0] + first[:, 2]) / first.sum(axis=1)
+    labelled = first.sum(axis=1)
+    cover = (first[:, 0] + first[:, 2]) / labelled
+    enough = labelled >= LEAST_LABELLED * labelled.max()
+    cloudy = enough & (cover >= LEAST_COVER)
     scores = {
-        way: {m: np.array([getattr(Counts(*row), m) for row in c.tolist()]) for m in METRICS}
+        way: {
+            m: np.where(cloudy if m in CLOUD_SCORES else enough, _score(c, m), np.nan)
+            for m in METRICS
+        }
         for way, c in counts.items()
     }
     result: dict[str, Any] = {"cover": cover.tolist(), "grid": GRID.tolist()}
@@ -107,6 +123,11 @@ def window_curves(windows: Mapping[str, Any], reference: str | None = None) -> d
             m: _with_curve(cover, scores["both"][m] - scores[reference][m], scenes) for m in METRICS
         }
     return result
+
+
+def _score(counts: NDArray, metric: str) -> NDArray:
+    """A score of each window: counts `[P, 4]` to `[P]`, NaN where undefined."""
+    return np.array([getattr(Counts(*window), metric) for window in counts.tolist()])
 
 
 def _with_curve(x: NDArray, y: NDArray, scenes: NDArray) -> dict[str, Any]:
