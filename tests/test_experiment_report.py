@@ -102,6 +102,27 @@ def test_the_page_holds_every_picture(page, model_page):
         assert not re.search(r'(src|href)="(?!data:)', it.read_text())
 
 
+def test_those_who_do_not_see_the_page_are_told_what_is_where(page, model_page):
+    """No two pictures have the same words, tables have headings and scroll with the keyboard."""
+    for it in (page, model_page):
+        text = it.read_text()
+        alts = re.findall(r'<img alt="([^"]+)"', text)
+        assert len(set(alts)) == len(alts)
+        assert any(re.fullmatch(r"\S+, scene \S+: truth", alt) for alt in alts)
+        assert not re.search(r"<th>|<tr><td>", text)
+        assert text.count('<th scope="col">') >= 5
+        scroll = '<div class="scroll" tabindex="0" role="region" aria-label="(.+?)">'
+        regions = re.findall(scroll, text)
+        assert len(regions) == text.count("<table>") == text.count('class="scroll"')
+        assert len(set(regions)) == len(regions)
+
+
+def test_a_region_is_named_by_the_words_of_its_caption(tmp_path):
+    report = Report({"n": 3}, tmp_path)
+    report.table(["x"], [["a", "b"]], f"<b>{report.count('n')}</b> of &quot;A &amp; B&quot;")
+    assert 'aria-label="3 of &quot;A &amp; B&quot;"' in report.write("it").read_text()
+
+
 def test_all_that_was_asked_is_told(page):
     results = json.loads((page.parent / "report.json").read_text())
     assert list(results["ways"]) == ["landsat", "sentinel", "both"]

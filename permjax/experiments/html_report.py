@@ -2,8 +2,9 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,12 +67,21 @@ class Report:
         self._parts.append(f"<p>{text}</p>")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
-        """A table of HTML cells, numbered by itself; wide ones scroll within themselves."""
-        heads = "".join(f"<th>{cell}</th>" for cell in head)
-        lines = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+        """A table of HTML cells, numbered by itself; wide ones scroll within themselves.
+
+        The first cell of a row is its heading.
+        """
+        heads = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+        lines = (
+            f'<th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in cells)
+            for first, *cells in rows
+        )
         body = "".join(f"<tr>{line}</tr>" for line in lines)
+        # Scrolled with the keyboard as well, and then named to those who do not see it.
+        name = escape(unescape(re.sub("<[^>]*>", "", caption)))
+        scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">'
         self._parts.append(
-            f'<figure class="table"><figcaption>{caption}</figcaption><div class="scroll"><table>'
+            f'<figure class="table"><figcaption>{caption}</figcaption>{scroll}<table>'
             f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></figure>"
         )
 
@@ -89,10 +99,16 @@ class Report:
             f"Numbers: <code>{escape(source)}</code>.</figcaption></figure>"
         )
 
-    def pictures(self, panels: Mapping[str, str], caption: str) -> None:
-        """A numbered figure of small pictures, each with its title, by PNG file."""
+    def pictures(self, panels: Mapping[str, str], caption: str, *, of: str) -> None:
+        """A numbered figure of small pictures, each with its title.
+
+        Args:
+            panels: the title of each, by the PNG file in the directory.
+            caption: HTML.
+            of: what all are pictures of, for those who do not see them.
+        """
         images = "".join(
-            f"<div>{escape(title)}{self._image(file, title)}</div>"
+            f"<div>{escape(title)}{self._image(file, f'{of}: {title}')}</div>"
             for file, title in panels.items()
         )
         self._parts.append(

@@ -66,8 +66,8 @@ def tell_windows(report: Report, reference: str | None = None) -> None:
     report.figure(
         panels,
         "Scores in each window (points) against the window's cloud cover, with their local means "
-        f"(Gaussian weights, a standard deviation of {kernel} points of cover) and bands of 95 % at "
-        f"each cover by itself ({resamples} resamples of the {scenes} scenes). F1 and precision "
+        f"(Gaussian weights, a standard deviation of {kernel} points of cover) and bands of 95 % "
+        f"at each cover by itself ({resamples} resamples of the {scenes} scenes). F1 and precision "
         f"begin at {cover} % cloud: below, a few false pixels decide them. {pooled}",
         source="curves",
     )
@@ -107,10 +107,11 @@ def tell_pictures(report: Report) -> None:
             f"accuracy {report.number('pictures', index, 'accuracy', name)} %"
             for name in scene["f1"]
         )
+        name = f"{scene['dataset']}, scene {scene['scene_id']}"
         report.pictures(
             {panel["file"]: panel["title"] for panel in scene["panels"]},
-            f"{scene['why'].capitalize()}: {escape(scene['dataset'])}, scene "
-            f"{escape(scene['scene_id'])}. {scores}.",
+            f"{scene['why'].capitalize()}: {escape(name)}. {scores}.",
+            of=name,
         )
 
 
