@@ -7,6 +7,7 @@ from permjax import classes
 from permjax.bands import describe_bands
 from permjax.classes import CloudClass
 from permjax.data import Batch
+from permjax.experiments import bands_used, sections
 from permjax.experiments.bands_used import (
     SLIDES,
     SUBSETS,
@@ -18,6 +19,7 @@ from permjax.experiments.bands_used import (
 )
 from permjax.experiments.calibration import measure_calibration
 from permjax.experiments.embedding import measure_embedding
+from permjax.experiments.html_report import Report
 from permjax.experiments.left_out import measure_left_out
 from permjax.experiments.matching import instruments, same_band, shared_bands
 from permjax.experiments.pictures import DIFFERENCES, RANKS, SHOWN, choose_scenes, difference
@@ -70,6 +72,24 @@ def test_sliding_by_nothing_changes_nothing():
     moved = slid.bands.wavelength_nm / batch.bands.wavelength_nm
     np.testing.assert_array_equal(moved, np.where(np.arange(13) == 3, 2, 1)[None])
     assert slid.image is batch.image
+
+
+def test_strong_colours_are_as_many_points_for_every_sensor(monkeypatch, tmp_path):
+    """Losses of 20 and of 2 points share the scale of 20; without any loss it is of one point."""
+    limits = []
+
+    def noted(path, title, runs, limit):
+        limits.append(limit)
+        bands_used.draw_slides(path, title, runs, limit)
+
+    def told_wrongly(accuracy: float) -> list[dict]:
+        band = {"name": "B1", "wavelength_nm": 443}
+        return [{"factor": [0.5, 1.0], "bands": [band], "accuracy": [[accuracy, 0.9]]}]
+
+    monkeypatch.setattr(sections, "draw_slides", noted)
+    for slides in ({"a": told_wrongly(0.7), "b": told_wrongly(0.88)}, {"c": told_wrongly(0.9)}):
+        sections.tell_slides(Report({"slides": slides}, tmp_path))
+    assert limits == pytest.approx([20, 20, 1])
 
 
 def test_bands_that_a_sensors_table_does_not_have_are_named_by_wavelength():

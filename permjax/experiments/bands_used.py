@@ -1,6 +1,6 @@
 """What bands do for a model: left out, alone, in any number, and wrongly described.
 
-Axes: N bands.
+Axes: N bands, F factors on a wavelength.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
 
 from permjax.data import Batch
 from permjax.experiments.parts import finite
@@ -144,12 +145,29 @@ def draw_numbers(path: Path, sensors: Mapping[str, Sequence[Mapping[str, Any]]])
         axes.figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
 
 
-def draw_slides(path: Path, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Points of accuracy gained (blue) or lost (red): bands downwards, factor to the right."""
+def _changes(runs: Sequence[Mapping[str, Any]]) -> NDArray:
+    """Points of accuracy gained by each description, beside the true one: `[N, F]`."""
+    accuracy = mean_of(runs, "accuracy")
+    return accuracy - accuracy[:, [runs[0]["factor"].index(1.0)]]
+
+
+def largest_change(sensors: Mapping[str, Sequence[Mapping[str, Any]]]) -> float:
+    """The most points that a wrong description of any sensor gains or loses, 1 at least."""
+    changes = (np.abs(_changes(runs)) for runs in sensors.values())
+    return max([1.0, *(float(np.nanmax(np.append(change, 0))) for change in changes)])
+
+
+def draw_slides(path: Path, title: str, runs: Sequence[Mapping[str, Any]], limit: float) -> None:
+    """Points of accuracy gained (blue) or lost (red): bands downwards, factor to the right.
+
+    Args:
+        path: of the PNG file.
+        title: of the figure.
+        runs: of `measure_slides`, one a model.
+        limit: the points at which colours are strongest; one for all sensors to compare them.
+    """
     factor, bands = runs[0]["factor"], runs[0]["bands"]
-    change = mean_of(runs, "accuracy")
-    change = change - change[:, [factor.index(1.0)]]
-    limit = max(float(np.nanmax(np.abs(change))), 1.0)
+    change = _changes(runs)
     with panel(path, height=1.4 + 0.24 * len(bands)) as axes:
         axes.grid(visible=False)
         drawn = axes.imshow(change, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")

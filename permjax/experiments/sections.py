@@ -5,7 +5,13 @@ from html import escape
 from typing import Final
 
 from permjax.classes import COLOURS, CloudClass
-from permjax.experiments.bands_used import SUBSETS, draw_bands, draw_numbers, draw_slides
+from permjax.experiments.bands_used import (
+    SUBSETS,
+    draw_bands,
+    draw_numbers,
+    draw_slides,
+    largest_change,
+)
 from permjax.experiments.calibration import BINS, draw_calibration
 from permjax.experiments.embedding import RELATIVE_WIDTH, draw_embedding
 from permjax.experiments.html_report import Report
@@ -145,15 +151,17 @@ def tell_numbers(report: Report) -> None:
 
 def tell_slides(report: Report) -> None:
     """What changes where a band is described wrongly."""
-    panels = {}
-    for sensor, runs in report.results["slides"].items():
+    panels, slides = {}, report.results["slides"]
+    limit = largest_change(slides)
+    for sensor, runs in slides.items():
         file = f"slides_{sensor}.png"
-        draw_slides(report.directory / file, sensor, runs)
+        draw_slides(report.directory / file, sensor, runs, limit)
         panels[file] = f"change of accuracy of {sensor} where a band is described wrongly"
     report.figure(
         panels,
         "Change of accuracy while the described wavelength of one band is slid away from the truth "
-        "and its image stays as it is. Strong colours: the model relies on what it is told.",
+        "and its image stays as it is. Strong colours: the model relies on what it is told. "
+        "All sensors have one scale.",
         source="slides",
     )
 
