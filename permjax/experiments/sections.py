@@ -15,6 +15,7 @@ from permjax.experiments.bands_used import (
 from permjax.experiments.calibration import BINS, draw_calibration
 from permjax.experiments.embedding import RELATIVE_WIDTH, draw_embedding
 from permjax.experiments.html_report import Report
+from permjax.experiments.matching import LEAST_OVERLAP
 from permjax.experiments.pictures import DIFFERENCES, LEAST_MIXED, UNKNOWN
 from permjax.experiments.probes import BATCH_SIZE, PROBED
 from permjax.experiments.windows import (
@@ -34,6 +35,7 @@ METHOD: Final = {
     "least_cover": LEAST_COVER,
     "least_labelled": LEAST_LABELLED,
     "least_mixed": LEAST_MIXED,
+    "least_overlap": LEAST_OVERLAP,
     "probed": PROBED * BATCH_SIZE,
     "subsets": SUBSETS,
     "bins": BINS,
@@ -97,12 +99,15 @@ def tell_pictures(report: Report) -> None:
     scenes = report.results["pictures"]
     colours = {c.title: hex_colour(COLOURS[c]) for c in CloudClass}
     least = report.number("method", "least_mixed", form=".0f")
+    names = list(scenes[0]["f1"]) if scenes else []
+    first = f" of {escape(names[0])}" if len(names) > 1 else ""
+    seed = " All models are those of the first seed." if _several(report) else ""
     report.paragraph(
         "Chosen scenes are those with the most varied labels, whatever the models make of them. "
-        f"Best and worst are by F1 of the first model, of scenes with at least {least} % cloud and "
-        "as much clear sky. Where a label allows several classes, truth shows the first."
+        f"Best and worst are those with the highest and the lowest F1{first} among the scenes that "
+        f"are not chosen and have at least {least} % cloud and as much clear sky. Where a label "
+        f"allows several classes, truth shows the first.{seed}"
     )
-    names = list(scenes[0]["f1"]) if scenes else []
     if len(names) > 1:
         differences = zip(DIFFERENCES, map(hex_colour, DIFFERENCES.values()), strict=True)
         colours |= {meaning.format(*names): colour for meaning, colour in differences}

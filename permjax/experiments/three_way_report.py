@@ -39,8 +39,8 @@ def write_report(results: Mapping[str, Any], directory: Path) -> Path:
     tell_pictures(report)
     report.heading("How the model interprets sensors")
     report.paragraph(
-        "All of this section but the calibration is of the models trained on both families, the "
-        "mean of their seeds where nothing else is said."
+        "Where nothing else is said, this section is of the models trained on both families, the "
+        "mean of their seeds."
     )
     report.heading("Which bands it needs", 3)
     tell_bands(report)
@@ -104,16 +104,17 @@ def _data(report: Report) -> None:
         for sensor, bands in data["shared_bands"].items()
     )
     other = next(n for n in report.results["ways"] if n not in (_tested(report), "both"))
+    overlap = report.number("method", "least_overlap", form=".0f")
     report.paragraph(
         f"The model of {escape(other)} is tested with the bands that both families share, those "
-        f"that overlap by their described wavelengths and widths: {shared}. The others see all "
-        "bands of the records."
+        f"that overlap in {overlap} % at least of what the two span together by their described "
+        f"wavelengths and widths: {shared}. The others see all bands of the records."
     )
     if report.results["settings"]["data"] == "simulated":
         report.paragraph(
             "The scenes are simulated by physics (data_prep/simulated). Held-out scenes are the "
             "same for every sensor, so that those of one family's twins are not independent; "
-            "training scenes are each sensor's own."
+            "training scenes are nearly always each sensor's own."
         )
 
 
@@ -153,7 +154,10 @@ def _three_ways(report: Report) -> None:
 def _left_out(report: Report) -> None:
     sensors = report.results["left_out"]
     if not sensors:
-        report.paragraph("There are records of a single instrument, so none could be left out.")
+        report.paragraph(
+            "No instrument with test records could be left out: that takes training records of it "
+            "and of another one."
+        )
         return
     draw_left_out(report.directory / "left_out.png", sensors)
     rows = []
@@ -181,7 +185,15 @@ def _left_out(report: Report) -> None:
 
 
 def _not_measured(report: Report) -> None:
-    data = report.results["settings"]["data"]
+    settings = report.results["settings"]
+    seeds, steps, batch = (
+        report.count("settings", key) for key in ("seeds", "steps", "batch_size")
+    )
+    levels = range(len(settings["model"]["features"]))
+    features = ", ".join(report.count("settings", "model", "features", i) for i in levels)
+    spread = f"The spread is that of {seeds} seeds on one set of scenes."
+    if settings["seeds"] == 1:
+        spread = "One seed has no spread: how much others would differ is not known."
     report.heading("What was not measured")
     simulated = (
         "The simulator's clouds, ground and labels are not the world's: nothing here says how far "
@@ -192,11 +204,12 @@ def _not_measured(report: Report) -> None:
         "thin cloud. Few scenes prove little: see the numbers of records above. "
     )
     report.paragraph(
-        (simulated if data == "simulated" else real)
-        + "The models are small and trained for minutes; what is true of them may not be of models "
-        "trained for days. The spread is that of few seeds on one set of scenes. Models with an "
-        "instrument left out are of one seed. Bands were taken away from models that know all of "
-        "them; models trained without would do better. Shadow is not scored here."
+        (simulated if settings["data"] == "simulated" else real)
+        + f"The models have {features} features in their levels and are trained for {steps} steps "
+        f"of {batch} squares; what is true of them may not be of larger ones, or of longer "
+        f"training. {spread} Models with an instrument left out are of one seed. Bands were taken "
+        "away from models that know all of them; models trained without may do better. Shadow is "
+        "not scored here."
     )
     report.paragraph(
         "Every number stands in <code>report.json</code> beside this page; the page's source names "
