@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     keep_freed_memory()
-    settings = COMMON | BASE | {"patch_size": 64, "batch_size": 16, "learning_rate": 2e-3}
+    settings = COMMON | BASE | {"patch_size": 32, "batch_size": 16, "learning_rate": 2e-3}
     config = TrainConfig(**settings | {"sensors": NAMED, "steps": options.steps})
     datasets = find_datasets(options.dir / "records", select_sensors(NAMED), "all")
     file = options.dir / "first_layer.json"
