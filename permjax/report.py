@@ -110,7 +110,8 @@ def draw_examples(path: Path, examples: Sequence[Example]) -> None:
     figure.savefig(path, dpi=110)
 
 
-UNKNOWN_COLOUR = (128, 128, 128)
+UNKNOWN_COLOUR = (70, 70, 70)
+"""sRGB, as dark as it must be where colour blindness takes the green of clear ground for grey."""
 NARROWEST_TABLE = 115
 """Characters that the longest names of records need; narrower terminals wrap lines."""
 
@@ -140,7 +141,7 @@ def label_classes(label: np.ndarray) -> np.ndarray:
 
 
 def paint(codes: np.ndarray) -> np.ndarray:
-    """Class codes `[H, W]` in the fixed colours: sRGB uint8 `[H, W, 3]`, grey for no data."""
+    """Class codes `[H, W]` in the fixed colours: sRGB uint8 `[H, W, 3]`, dark grey for no data."""
     palette = np.full((256, 3), UNKNOWN_COLOUR, np.uint8)
     for cloud_class, colour in COLOURS.items():
         palette[cloud_class] = colour

@@ -20,12 +20,13 @@ UNKNOWN: Final = "not labelled, no data"
 DIFFERENCES: Final[Mapping[str, tuple[int, int, int]]] = {
     "{0} right, {1} wrong on cloud": (230, 159, 0),
     "{1} right, {0} wrong on cloud": (0, 0, 0),
-    "another class, the same on cloud": (204, 121, 167),
-    "the same": (235, 235, 235),
+    "another class, the same on cloud": (0, 114, 178),
+    "the same": (190, 190, 190),
     UNKNOWN: UNKNOWN_COLOUR,
 }
 """What two models, named in the order of the report, make of a pixel, and its sRGB colour: Okabe
-and Ito's (https://jfly.uni-koeln.de/color/)."""
+and Ito's (https://jfly.uni-koeln.de/color/), and greys that are neither like them nor, since one
+key tells of both, like those of the classes."""
 SHOWN: Final = 2
 """Scenes of each choice."""
 LEAST_MIXED: Final = 0.05
