@@ -105,7 +105,7 @@ def test_bands_that_a_sensors_table_does_not_have_are_named_by_wavelength():
 def test_the_bands_that_landsat_and_sentinel_share():
     """All but the red edge, the broad and the water vapour band; symmetric."""
     bands = SENSORS[SENSOR].describe()
-    shared = shared_bands(bands, select_sensors(["landsat"]))
+    shared = shared_bands(bands, [sensor.describe() for sensor in select_sensors(["landsat"])])
     names = [band.name for band in SENSORS[SENSOR].bands]
     assert [name for name, is_shared in zip(names, shared, strict=True) if is_shared] == [
         "B1", "B2", "B3", "B4", "B8", "B8A", "B10", "B11", "B12",

@@ -43,7 +43,7 @@ EXPERIMENTS = [
         "calibration",
         "pictures",
     },
-    {"three_ways", "sections"},
+    {"three_ways", "sections", "records"},
     {"runs", "left_out"},
     {"measuring", "three_way_report"},
     {"model_report", "__main__"},

@@ -3,7 +3,7 @@
 Axes: N and M bands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -35,9 +35,9 @@ def same_band(a: BandDescription, b: BandDescription) -> NDArray[np.bool_]:
     return same_kind & (both >= LEAST_OVERLAP * together)
 
 
-def shared_bands(bands: BandDescription, sensors: Sequence[Sensor]) -> NDArray[np.bool_]:
-    """Which bands `[..., N]` some band of the sensors sees too: bool `[..., N]`."""
-    found = [same_band(bands, sensor.describe()).any(axis=-1) for sensor in sensors]
+def shared_bands(bands: BandDescription, others: Iterable[BandDescription]) -> NDArray[np.bool_]:
+    """Which bands `[..., N]` are among those of at least one other `[M]` too: bool `[..., N]`."""
+    found = [same_band(bands, other).any(axis=-1) for other in others]
     return np.any(found, axis=0)
 
 

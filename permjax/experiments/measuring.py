@@ -13,7 +13,6 @@ from permjax.experiments.bands_used import (
     measure_bands,
     measure_numbers,
     measure_slides,
-    name_bands,
 )
 from permjax.experiments.calibration import measure_calibration
 from permjax.experiments.embedding import measure_embedding
@@ -23,13 +22,13 @@ from permjax.experiments.parts import kept
 from permjax.experiments.pictures import choose_scenes, draw_scenes
 from permjax.experiments.predicting import See, see_with, with_bands
 from permjax.experiments.probes import Probe, stream, take_probes
+from permjax.experiments.records import bands_of_other, name_shared_bands, records_of
 from permjax.experiments.runs import Plan
 from permjax.experiments.sections import METHOD
 from permjax.experiments.settings import BOTH, ThreeWay, settings_as_json
 from permjax.experiments.three_ways import TALK, compare_order, score_ways
 from permjax.experiments.windows import measure_windows, window_curves
 from permjax.logs import progress
-from permjax.sensors import Sensor
 
 
 @cache
@@ -37,31 +36,31 @@ def _see(workdir: Path) -> See:
     return see_with(load_model(workdir))
 
 
-def see_ways(settings: ThreeWay, plan: Plan) -> dict[str, list[See]]:
+def see_ways(settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset]) -> dict[str, list[See]]:
     """The models of each way, one a seed; the other family's sees the shared bands only."""
     ways = {way: [_see(run.workdir) for run in runs] for way, runs in plan.ways.items()}
-    other = settings.family(settings.other)
+    other = bands_of_other(settings, datasets)
     ways[settings.other] = [_with_shared_bands(see, other) for see in ways[settings.other]]
     return ways
 
 
-def _with_shared_bands(see: See, sensors: Sequence[Sensor]) -> See:
-    return lambda batch: see(with_bands(batch, shared_bands(batch.bands, sensors)))
+def _with_shared_bands(see: See, others: Sequence[BandDescription]) -> See:
+    return lambda batch: see(with_bands(batch, shared_bands(batch.bands, others)))
 
 
 def measure(settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset]) -> dict[str, Any]:
     """Everything that the report tells, as JSON gives it back.
 
     Raises:
-        FileNotFoundError: there are no test records of the family that is tested on.
+        FileNotFoundError: there are no records to test on, or none of the other family to train on.
         ValueError: the families have no band in common.
     """
     parts, report = settings.workdir / "parts", settings.workdir / "report"
-    tested = tested_datasets(settings, datasets)
-    ways = see_ways(settings, plan)
+    tested = records_of(settings, settings.test, datasets, "test")
+    ways = see_ways(settings, plan, datasets)
     results: dict[str, Any] = {
         "settings": settings_as_json(settings),
-        "data": describe_data(settings, plan, datasets, tested),
+        "data": describe_data(settings, plan, datasets),
         "method": METHOD,
         "talk": TALK,
     }
@@ -80,39 +79,13 @@ def measure(settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset]) -> dict
     return results | _interpretation(settings, plan, datasets)
 
 
-def tested_datasets(settings: ThreeWay, datasets: Sequence[Dataset]) -> list[Dataset]:
-    """The datasets of the family that is tested on, where they have test records."""
-    names = {sensor.name for sensor in settings.family(settings.test)}
-    tested = [d for d in datasets if d.sensor in names and len(d.records("test"))]
-    if not tested:
-        raise FileNotFoundError(
-            f"none of the {settings.data} records of {settings.test} in {settings.records_dir} "
-            "has a test split: prepare more scenes"
-        )
-    return tested
-
-
-def describe_data(
-    settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset], tested: Sequence[Dataset]
-) -> dict[str, Any]:
+def describe_data(settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset]) -> dict[str, Any]:
     """Numbers of records, the shared bands of those tested, and who sees how much of what."""
     trained = [d for d in datasets if len(d.records("train"))]
     sizes = [len(d.records("train")) for d in trained]
     run = plan.ways[BOTH][0]
     shares = dataset_shares([d.name for d in trained], sizes, read_shares(run.shares))
-    own = {sensor.name: sensor for sensor in settings.family(settings.test)}
-    other = settings.family(settings.other)
-    shared = {}
-    for dataset in tested:
-        first = dataset.records("test")[0]
-        bands = BandDescription(*(first[trait] for trait in BandDescription._fields))
-        named = name_bands(own[dataset.sensor], bands.wavelength_nm)
-        both_have = zip(named, shared_bands(bands, other), strict=True)
-        shared[dataset.name] = [
-            band["name"] or f"{band['wavelength_nm']:g} nm" for band, is_in in both_have if is_in
-        ]
-    if not all(shared.values()):
-        raise ValueError(f"{settings.other} and {settings.test} have no band in common")
+    own = {sensor.name for sensor in settings.family(settings.test)}
     return {
         "records": [
             {"name": d.name, "train": len(d.records("train")), "test": len(d.records("test"))}
@@ -122,7 +95,7 @@ def describe_data(
         "share_of_tested": sum(
             share for d, share in zip(trained, shares, strict=True) if d.sensor in own
         ),
-        "shared_bands": shared,
+        "shared_bands": name_shared_bands(settings, datasets),
     }
 
 
@@ -160,7 +133,7 @@ def _interpretation(settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset])
             lambda see, p: measure_slides(see, p.sensor, p.batches),
         ),
         "embedding": kept(
-            parts / "embedding.json", lambda: _embedding(plan.ways[BOTH][0], sensors)
+            parts / "embedding.json", lambda: _embedding(plan.ways[BOTH][0], datasets)
         ),
         "left_out": kept(parts / "left_out.json", lambda: _left_out(models, plan, probes)),
         "twins": {p.sensor.name: [sensor.name for sensor in p.twins] for p in probes},
@@ -179,8 +152,9 @@ def each_probe(
     return measured
 
 
-def _embedding(run: TrainConfig, sensors: Sequence[Sensor]) -> dict[str, Any]:
-    return measure_embedding(load_model(run.workdir), {sensor.name for sensor in sensors})
+def _embedding(run: TrainConfig, datasets: Sequence[Dataset]) -> dict[str, Any]:
+    trained = {dataset.sensor for dataset in datasets if len(dataset.records("train"))}
+    return measure_embedding(load_model(run.workdir), trained)
 
 
 def _left_out(models: Sequence[See], plan: Plan, probes: Sequence[Probe]) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""What the experiment makes of records that are not those of every sensor with all its bands."""
+
+import dataclasses
+
+import pytest
+
+from permjax.bands import BandDescription
+from permjax.data import Dataset, find_datasets
+from permjax.experiments import measuring
+from permjax.experiments.records import name_shared_bands
+from permjax.experiments.runs import plan_runs
+from permjax.experiments.settings import ThreeWay
+from permjax.sensors import select_sensors
+from tests.fake_batches import batch_of
+from tests.fake_records import fake_patch, write_fake_sensors, write_records
+
+BOTH_FAMILIES = select_sensors(["landsat", "sentinel"])
+
+
+def datasets_in(settings: ThreeWay) -> list[Dataset]:
+    return find_datasets(settings.records_dir, BOTH_FAMILIES, settings.data)
+
+
+@pytest.fixture
+def landsat8(tmp_path):
+    """Landsat 8 and Sentinel-2A to train on; Landsat 5, which is broader, to test on alone."""
+    write_fake_sensors(tmp_path / "data", "landsat8_oli_tirs", "sentinel2a_msi", train=2, test=2)
+    write_records(tmp_path / "data", {"test": [fake_patch("landsat5_tm", 100)]})
+    return ThreeWay(workdir=tmp_path, data="real")
+
+
+def test_a_band_is_shared_only_if_it_was_trained_on(landsat8):
+    """Sentinel-2's B8 is as broad as no band of Landsat 8, though Landsat 5 has one."""
+    assert name_shared_bands(landsat8, datasets_in(landsat8)) == {
+        "fake/sentinel2a_msi": ["B1", "B2", "B3", "B4", "B8A", "B10", "B11", "B12"]
+    }
+
+
+def test_records_of_some_bands_share_these_alone(tmp_path):
+    write_fake_sensors(tmp_path / "data", "sentinel2a_msi", train=1, test=1)
+    patch = fake_patch("landsat8_oli_tirs", 0)
+    bands = BandDescription(*(part[1:5] for part in patch.bands))
+    four = dataclasses.replace(patch, image=patch.image[..., 1:5], bands=bands)
+    write_records(tmp_path / "data", {"train": [four]})
+    settings = ThreeWay(workdir=tmp_path, data="real")
+    shared = name_shared_bands(settings, datasets_in(settings))
+    assert shared == {"fake/sentinel2a_msi": ["B2", "B3", "B4", "B8A"]}
+
+
+def test_all_landsats_share_with_sentinel_what_their_table_says(tmp_path):
+    """As simulated by default: every sensor, with all the bands of its table."""
+    names = [sensor.name for sensor in BOTH_FAMILIES]
+    write_fake_sensors(tmp_path / "data", *names, train=1, test=1)
+    settings = ThreeWay(workdir=tmp_path, data="real")
+    shared = name_shared_bands(settings, datasets_in(settings))
+    of_one = ["B1", "B2", "B3", "B4", "B8", "B8A", "B10", "B11", "B12"]
+    assert shared == dict.fromkeys((f"fake/{s}" for s in names if s.startswith("sent")), of_one)
+
+
+def test_the_map_of_bands_knows_which_sensors_had_training_records(landsat8, monkeypatch):
+    for part in ("load_model", "take_probes"):
+        monkeypatch.setattr(measuring, part, lambda *_: [])
+    monkeypatch.setattr(measuring, "measure_embedding", lambda _, trained: sorted(trained))
+    monkeypatch.setattr(measuring, "see_with", lambda _: None)
+    told = measuring._interpretation(landsat8, plan_runs(landsat8, []), datasets_in(landsat8))
+    assert told["embedding"] == ["landsat8_oli_tirs", "sentinel2a_msi"]
+
+
+def test_the_other_familys_model_sees_the_shared_bands_alone(landsat8, monkeypatch):
+    seen = []
+    monkeypatch.setattr(measuring, "load_model", lambda _: None)
+    monkeypatch.setattr(measuring, "see_with", lambda _: lambda batch: seen.append(batch.valid))
+    ways = measuring.see_ways(landsat8, plan_runs(landsat8, []), datasets_in(landsat8))
+    for way in ways:
+        ways[way][0](batch_of(1))
+    assert [int(valid.sum()) for valid in seen] == [8, 13, 13]
