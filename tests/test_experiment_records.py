@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
+from data_prep.patches import Patch
 from permjax.bands import BandDescription
 from permjax.data import Dataset, find_datasets
-from permjax.experiments import measuring
+from permjax.experiments import measuring, runs
+from permjax.experiments.__main__ import three_way
 from permjax.experiments.records import name_shared_bands
 from permjax.experiments.runs import plan_runs
 from permjax.experiments.settings import ThreeWay
@@ -19,6 +21,11 @@ BOTH_FAMILIES = select_sensors(["landsat", "sentinel"])
 
 def datasets_in(settings: ThreeWay) -> list[Dataset]:
     return find_datasets(settings.records_dir, BOTH_FAMILIES, settings.data)
+
+
+def with_some_bands(patch: Patch, some: slice) -> Patch:
+    bands = BandDescription(*(part[some] for part in patch.bands))
+    return dataclasses.replace(patch, image=patch.image[..., some], bands=bands)
 
 
 @pytest.fixture
@@ -38,9 +45,7 @@ def test_a_band_is_shared_only_if_it_was_trained_on(landsat8):
 
 def test_records_of_some_bands_share_these_alone(tmp_path):
     write_fake_sensors(tmp_path / "data", "sentinel2a_msi", train=1, test=1)
-    patch = fake_patch("landsat8_oli_tirs", 0)
-    bands = BandDescription(*(part[1:5] for part in patch.bands))
-    four = dataclasses.replace(patch, image=patch.image[..., 1:5], bands=bands)
+    four = with_some_bands(fake_patch("landsat8_oli_tirs", 0), slice(1, 5))
     write_records(tmp_path / "data", {"train": [four]})
     settings = ThreeWay(workdir=tmp_path, data="real")
     shared = name_shared_bands(settings, datasets_in(settings))
@@ -74,3 +79,32 @@ def test_the_other_familys_model_sees_the_shared_bands_alone(landsat8, monkeypat
     for way in ways:
         ways[way][0](batch_of(1))
     assert [int(valid.sum()) for valid in seen] == [8, 13, 13]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        ("all", "no real records of"),
+        ("test of sentinel", "of sentinel in .* has a test split: prepare more"),
+        ("train of sentinel", "of sentinel in .* has a train split: prepare more"),
+        ("train of landsat", "of landsat in .* has a train split: prepare more"),
+        ("common band", "fake/sentinel2a_msi has no band in common with .* landsat"),
+    ],
+)
+def test_records_that_will_not_do_are_told_before_anything_is_kept(
+    tmp_path, monkeypatch, lacking, said
+):
+    """So that the command can be corrected, and no hour of training is lost."""
+    monkeypatch.setattr(runs, "train", None)
+    data_dir = tmp_path / "records"
+    some = {"common band": slice(5, 6)}.get(lacking, slice(None))  # Landsat 5's band 6 is thermal.
+    for family, sensor in (("landsat", "landsat5_tm"), ("sentinel", "sentinel2a_msi")):
+        splits = [s for s in ("train", "test") if lacking not in ("all", f"{s} of {family}")]
+        patch = fake_patch(sensor, 0)
+        patch = with_some_bands(patch, some) if family == "landsat" else patch
+        if splits:
+            write_records(data_dir, {split: [patch] for split in splits})
+    settings = ThreeWay(workdir=tmp_path / "run", data="real", data_dir=data_dir)
+    with pytest.raises((FileNotFoundError, ValueError), match=said):
+        three_way(settings)
+    assert not settings.workdir.exists()

@@ -7,7 +7,7 @@ import tyro
 from permjax.cli import report_errors
 from permjax.experiments.measuring import measure
 from permjax.experiments.runs import plan_runs, prepare_records, train_all
-from permjax.experiments.settings import ThreeWay, keep_settings
+from permjax.experiments.settings import ThreeWay, check_settings, keep_settings
 from permjax.experiments.three_way_report import write_report
 from permjax.memory import keep_freed_memory
 from permjax.messages import tell
@@ -19,8 +19,9 @@ def three_way(settings: Annotated[ThreeWay, tyro.conf.arg(name="")]) -> None:
     Stopped, the same command goes on where it was.
     """
     keep_freed_memory()
-    keep_settings(settings)
+    check_settings(settings)
     datasets = prepare_records(settings)
+    keep_settings(settings)  # Not before: a mistyped --data_dir would have to be given again.
     plan = plan_runs(settings, [d.sensor for d in datasets if len(d.records("train"))])
     train_all(plan)
     results = measure(settings, plan, datasets)

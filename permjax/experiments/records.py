@@ -72,3 +72,14 @@ def name_shared_bands(settings: ThreeWay, datasets: Sequence[Dataset]) -> dict[s
             "train on: prepare other records"
         )
     return shared
+
+
+def require_records(settings: ThreeWay, datasets: Sequence[Dataset]) -> None:
+    """Tell before the training what would otherwise stop the experiment after it.
+
+    Raises:
+        FileNotFoundError: a family has no records to train on, or that tested on none to test.
+        ValueError: the families have no band in common.
+    """
+    records_of(settings, settings.test, datasets, "train")
+    name_shared_bands(settings, datasets)

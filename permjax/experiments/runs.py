@@ -10,6 +10,7 @@ from permjax.checkpoints import Checkpoints
 from permjax.config import CONFIG_FILE, TrainConfig
 from permjax.data import Dataset, find_datasets
 from permjax.experiments.matching import instruments
+from permjax.experiments.records import require_records
 from permjax.experiments.settings import BOTH, ThreeWay
 from permjax.messages import tell
 from permjax.sensors import Sensor
@@ -40,7 +41,8 @@ def prepare_records(settings: ThreeWay) -> list[Dataset]:
     """The records of both families, simulated first where they are wanted and not there.
 
     Raises:
-        FileNotFoundError: there are no real records.
+        FileNotFoundError: there are no real records, or not all that are needed to train and test.
+        ValueError: the families have no band in common.
         ChildProcessError: the simulator failed, for the reason that it printed.
     """
     sensors = [sensor for name in settings.train_families for sensor in settings.family(name)]
@@ -59,7 +61,9 @@ def prepare_records(settings: ThreeWay) -> list[Dataset]:
                 "the scenes were not simulated; `python -m data_prep.build` runs in a checkout of "
                 "permjax"
             )
-    return find_datasets(settings.records_dir, sensors, settings.data)
+    datasets = find_datasets(settings.records_dir, sensors, settings.data)
+    require_records(settings, datasets)
+    return datasets
 
 
 def _missing(data_dir: Path, sensors: Sequence[Sensor]) -> bool:

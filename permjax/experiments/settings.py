@@ -15,6 +15,7 @@ from permjax.sensors import Sensor, select_sensors
 
 BOTH: Final = "both"
 """What the model trained on both families is called."""
+SETTINGS_FILE: Final = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -82,28 +83,36 @@ class ThreeWay:
         return select_sensors([name])
 
 
+def check_settings(settings: ThreeWay) -> None:
+    """Compare with the settings in the work directory, if an experiment was started there.
+
+    Raises:
+        ValueError: they are others.
+    """
+    path = settings.workdir / SETTINGS_FILE
+    if not path.exists():
+        return
+    before = json.loads(path.read_text())
+    differing = [
+        f"{name} is {before.get(name)} and not {value}"
+        for name, value in settings_as_json(settings).items()
+        if before.get(name) != value
+    ]
+    if differing:
+        raise ValueError(
+            f"the experiment in {settings.workdir} was started with other settings "
+            f"({'; '.join(differing)}): give them again, or another --workdir"
+        )
+
+
 def keep_settings(settings: ThreeWay) -> None:
     """Write the settings into the work directory, where they stay those of all that lies there.
 
     Raises:
         ValueError: an experiment with other settings lies there.
     """
-    path = settings.workdir / "settings.json"
-    kept = settings_as_json(settings)
-    if path.exists():
-        before = json.loads(path.read_text())
-        differing = [
-            f"{name} is {before.get(name)} and not {value}"
-            for name, value in kept.items()
-            if before.get(name) != value
-        ]
-        if differing:
-            raise ValueError(
-                f"the experiment in {settings.workdir} was started with other settings "
-                f"({'; '.join(differing)}): give them again, or another --workdir"
-            )
-    else:
-        write_json(path, kept)
+    check_settings(settings)
+    write_json(settings.workdir / SETTINGS_FILE, settings_as_json(settings))
 
 
 def settings_as_json(settings: ThreeWay) -> dict[str, Any]:
