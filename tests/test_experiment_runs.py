@@ -9,9 +9,10 @@ import pytest
 from data_prep import build
 from permjax.config import load_config
 from permjax.experiments import runs
-from permjax.experiments.parts import finite, kept
-from permjax.experiments.runs import plan_runs, prepare_records, train_all
-from permjax.experiments.settings import ThreeWay, keep_settings
+from permjax.experiments.parts import finite, kept, write_json
+from permjax.experiments.records import count_records
+from permjax.experiments.runs import Plan, plan_runs, prepare_records, train_all
+from permjax.experiments.settings import ThreeWay, keep_settings, settings_as_json
 from permjax.models import ModelConfig
 from permjax.sensors import FAMILIES
 from tests.fake_records import write_fake_sensors
@@ -105,12 +106,59 @@ def test_what_is_trained_is_left_and_the_rest_goes_on(tmp_path, monkeypatch):
 
 
 def test_other_settings_are_refused_in_the_same_directory(tmp_path):
-    keep_settings(ThreeWay(workdir=tmp_path))
-    keep_settings(ThreeWay(workdir=tmp_path))
+    keep_settings(ThreeWay(workdir=tmp_path), [])
+    keep_settings(ThreeWay(workdir=tmp_path), [])
     with pytest.raises(ValueError, match="seeds is 3 and not 2"):
-        keep_settings(ThreeWay(workdir=tmp_path, seeds=2))
+        keep_settings(ThreeWay(workdir=tmp_path, seeds=2), [])
     moved = tmp_path.rename(tmp_path.with_name("moved"))
-    keep_settings(ThreeWay(workdir=moved))
+    keep_settings(ThreeWay(workdir=moved), [])
+
+
+def test_other_records_are_refused_in_the_same_directory(tmp_path):
+    settings = dataclasses.replace(TINY, workdir=tmp_path)
+    write_fake_sensors(tmp_path / "data", "landsat5_tm", "sentinel2a_msi", train=2, test=1)
+    keep_settings(settings, count_records(prepare_records(settings)))
+    keep_settings(settings, count_records(prepare_records(settings)))
+    write_fake_sensors(tmp_path / "data", "landsat7_etm", train=3, test=1)
+    said = r"fake/landsat7_etm had no records and has 3 to train and 1 to test\): bring them back"
+    with pytest.raises(ValueError, match=said):
+        keep_settings(settings, count_records(prepare_records(settings)))
+    kept = json.loads((tmp_path / "settings.json").read_text())["records"]
+    assert [records["name"] for records in kept] == ["fake/landsat5_tm", "fake/sentinel2a_msi"]
+
+
+def test_a_directory_of_before_records_were_kept_goes_on_and_gets_them(tmp_path):
+    settings = ThreeWay(workdir=tmp_path)
+    before = settings_as_json(settings)
+    write_json(tmp_path / "settings.json", before)
+    records = [{"name": "simulated/landsat5_tm", "train": 160, "test": 80}]
+    keep_settings(settings, records)
+    assert json.loads((tmp_path / "settings.json").read_text()) == before | {"records": records}
+
+
+def test_simulated_records_of_another_number_of_scenes_are_refused(tmp_path, monkeypatch):
+    """Whether all sensors are there or some are to be simulated still."""
+    monkeypatch.setattr(runs.subprocess, "run", None)
+    write_fake_sensors(tmp_path, "landsat5_tm", "sentinel2a_msi", train=4, test=2)
+    (tmp_path / "fake").rename(tmp_path / "simulated")
+    settings = ThreeWay(
+        train_families=("landsat5_tm", "sentinel2a_msi"), test="sentinel2a_msi",
+        data_dir=tmp_path, scenes=4,
+    )  # fmt: skip
+    assert len(prepare_records(settings)) == 2
+    for change in ({"scenes": 6}, {"scenes": 6, "train_families": ("landsat", "sentinel2a_msi")}):
+        with pytest.raises(ValueError, match="holds 4 scenes to train on and 2 to test on"):
+            prepare_records(dataclasses.replace(settings, **change))
+
+
+def test_a_complete_run_of_other_settings_is_not_taken(tmp_path, monkeypatch):
+    write_fake_sensors(tmp_path / "data", "landsat5_tm", "sentinel2a_msi", train=4, test=1)
+    [run, *_] = plan_runs(dataclasses.replace(TINY, workdir=tmp_path), []).runs
+    train_all(Plan({"landsat": (run,)}, {}))
+    monkeypatch.setattr(runs, "train", None)
+    train_all(Plan({"landsat": (run,)}, {}))
+    with pytest.raises(ValueError, match="batch_size is 4 and not 2"):
+        train_all(Plan({"landsat": (dataclasses.replace(run, batch_size=2),)}, {}))
 
 
 @pytest.mark.parametrize(

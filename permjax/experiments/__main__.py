@@ -6,6 +6,7 @@ import tyro
 
 from permjax.cli import report_errors
 from permjax.experiments.measuring import measure
+from permjax.experiments.records import count_records
 from permjax.experiments.runs import plan_runs, prepare_records, train_all
 from permjax.experiments.settings import ThreeWay, check_settings, keep_settings
 from permjax.experiments.three_way_report import write_report
@@ -21,7 +22,8 @@ def three_way(settings: Annotated[ThreeWay, tyro.conf.arg(name="")]) -> None:
     keep_freed_memory()
     check_settings(settings)
     datasets = prepare_records(settings)
-    keep_settings(settings)  # Not before: a mistyped --data_dir would have to be given again.
+    # Not before: a mistyped --data_dir would have to be given again.
+    keep_settings(settings, count_records(datasets))
     plan = plan_runs(settings, [d.sensor for d in datasets if len(d.records("train"))])
     train_all(plan)
     results = measure(settings, plan, datasets)

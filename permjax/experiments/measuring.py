@@ -22,7 +22,12 @@ from permjax.experiments.parts import kept
 from permjax.experiments.pictures import choose_scenes, draw_scenes
 from permjax.experiments.predicting import See, see_with, with_bands
 from permjax.experiments.probes import Probe, stream, take_probes
-from permjax.experiments.records import bands_of_other, name_shared_bands, records_of
+from permjax.experiments.records import (
+    bands_of_other,
+    count_records,
+    name_shared_bands,
+    records_of,
+)
 from permjax.experiments.runs import Plan
 from permjax.experiments.sections import METHOD
 from permjax.experiments.settings import BOTH, ThreeWay, settings_as_json
@@ -87,10 +92,7 @@ def describe_data(settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset]) -
     shares = dataset_shares([d.name for d in trained], sizes, read_shares(run.shares))
     own = {sensor.name for sensor in settings.family(settings.test)}
     return {
-        "records": [
-            {"name": d.name, "train": len(d.records("train")), "test": len(d.records("test"))}
-            for d in datasets
-        ],
+        "records": count_records(datasets),
         "examples": run.steps * run.batch_size,
         "share_of_tested": sum(
             share for d, share in zip(trained, shares, strict=True) if d.sensor in own

@@ -4,6 +4,7 @@ Axes: N bands.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,14 @@ def records_of(
             f"has a {split} split: prepare more scenes"
         )
     return found
+
+
+def count_records(datasets: Sequence[Dataset]) -> list[dict[str, Any]]:
+    """Of each dataset its `name` and the numbers of records to `train` and to `test`."""
+    return [
+        {"name": d.name, "train": len(d.records("train")), "test": len(d.records("test"))}
+        for d in datasets
+    ]
 
 
 def describe(dataset: Dataset, split: Split) -> BandDescription:
@@ -83,3 +92,19 @@ def require_records(settings: ThreeWay, datasets: Sequence[Dataset]) -> None:
     """
     records_of(settings, settings.test, datasets, "train")
     name_shared_bands(settings, datasets)
+
+
+def require_scenes(settings: ThreeWay, datasets: Sequence[Dataset]) -> None:
+    """Compare simulated records that are there with the number of scenes that is asked for.
+
+    Raises:
+        ValueError: a dataset was simulated with another number.
+    """
+    asked = (settings.scenes, settings.scenes // 2)
+    for name, *numbers in (records.values() for records in count_records(datasets)):
+        if tuple(numbers) != asked:
+            raise ValueError(
+                f"{name} in {settings.records_dir} holds {numbers[0]} scenes to train on and "
+                f"{numbers[1]} to test on, but --scenes={settings.scenes} asks for {asked[0]} and "
+                f"{asked[1]}: give the number that was simulated, or another directory"
+            )

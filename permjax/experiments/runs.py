@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from permjax.checkpoints import Checkpoints
-from permjax.config import CONFIG_FILE, TrainConfig
+from permjax.config import CONFIG_FILE, TrainConfig, load_config, require_same
 from permjax.data import Dataset, find_datasets
 from permjax.experiments.matching import instruments
-from permjax.experiments.records import require_records
+from permjax.experiments.records import require_records, require_scenes
 from permjax.experiments.settings import BOTH, ThreeWay
 from permjax.messages import tell
 from permjax.sensors import Sensor
@@ -42,36 +42,45 @@ def prepare_records(settings: ThreeWay) -> list[Dataset]:
 
     Raises:
         FileNotFoundError: there are no real records, or not all that are needed to train and test.
-        ValueError: the families have no band in common.
+        ValueError: the families have no band in common, or simulated records that are there are of
+            another number of scenes.
         ChildProcessError: the simulator failed, for the reason that it printed.
     """
     sensors = [sensor for name in settings.train_families for sensor in settings.family(name)]
-    if settings.data == "simulated" and _missing(settings.records_dir, sensors):
-        command = [sys.executable, "-m", "data_prep.build", "simulated"]
-        command += [f"--data_dir={settings.records_dir}"]
-        command += [f"--sensors={','.join(_words(settings))}"]
-        # Nothing is tuned, so one validation scene, the least, is simulated.
-        command += [
-            f"--train={settings.scenes}",
-            "--validation=1",
-            f"--test={settings.scenes // 2}",
-        ]
-        if subprocess.run(command, check=False).returncode:
-            raise ChildProcessError(
-                "the scenes were not simulated; `python -m data_prep.build` runs in a checkout of "
-                "permjax"
-            )
+    if settings.data == "simulated":
+        _simulate_missing(settings, sensors)
     datasets = find_datasets(settings.records_dir, sensors, settings.data)
     require_records(settings, datasets)
     return datasets
 
 
-def _missing(data_dir: Path, sensors: Sequence[Sensor]) -> bool:
+def _simulate_missing(settings: ThreeWay, sensors: Sequence[Sensor]) -> None:
+    """Simulate scenes of the sensors that have none; errors as in `prepare_records`."""
+    there = _simulated(settings.records_dir, sensors)
+    require_scenes(settings, there)
+    if {dataset.sensor for dataset in there}.issuperset(sensor.name for sensor in sensors):
+        return
+    command = [sys.executable, "-m", "data_prep.build", "simulated"]
+    command += [f"--data_dir={settings.records_dir}"]
+    command += [f"--sensors={','.join(_words(settings))}"]
+    # Nothing is tuned, so one validation scene, the least, is simulated.
+    command += [
+        f"--train={settings.scenes}",
+        "--validation=1",
+        f"--test={settings.scenes // 2}",
+    ]
+    if subprocess.run(command, check=False).returncode:
+        raise ChildProcessError(
+            "the scenes were not simulated; `python -m data_prep.build` runs in a checkout of "
+            "permjax"
+        )
+
+
+def _simulated(data_dir: Path, sensors: Sequence[Sensor]) -> list[Dataset]:
     try:
-        there = {dataset.sensor for dataset in find_datasets(data_dir, sensors, "simulated")}
+        return find_datasets(data_dir, sensors, "simulated")
     except FileNotFoundError:
-        return True
-    return not there.issuperset(sensor.name for sensor in sensors)
+        return []
 
 
 def _words(settings: ThreeWay) -> dict[str, str]:
@@ -129,7 +138,14 @@ def _run(settings: ThreeWay, name: str, sensors: tuple[str, ...], seed: int) -> 
 
 
 def train_all(plan: Plan) -> None:
-    """Train every run to its last step; those that were stopped go on, complete ones are left."""
+    """Train every run to its last step; those that were stopped go on, complete ones are left.
+
+    Raises:
+        ValueError: a run that is there was started with other settings.
+    """
+    for run in plan.runs:
+        if (run.workdir / CONFIG_FILE).exists():
+            require_same(load_config(run.workdir), run)
     for number, run in enumerate(plan.runs, 1):
         if not _complete(run):
             tell(f"run {number} of {len(plan.runs)}: {run.workdir.name}")

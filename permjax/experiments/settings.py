@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -105,14 +106,35 @@ def check_settings(settings: ThreeWay) -> None:
         )
 
 
-def keep_settings(settings: ThreeWay) -> None:
-    """Write the settings into the work directory, where they stay those of all that lies there.
+def keep_settings(settings: ThreeWay, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write settings and records into the work directory, where they stay those of all there.
+
+    Args:
+        settings: of the experiment.
+        records: of `count_records`; a file that was written without them gets them.
 
     Raises:
-        ValueError: an experiment with other settings lies there.
+        ValueError: an experiment with other settings or on other records lies there.
     """
     check_settings(settings)
-    write_json(settings.workdir / SETTINGS_FILE, settings_as_json(settings))
+    path = settings.workdir / SETTINGS_FILE
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    before, now = map(_numbers, (kept.get("records", records), records))
+    differing = [
+        f"{name} had {before.get(name, 'no records')} and has {now.get(name, 'no records')}"
+        for name in before | now
+        if before.get(name) != now.get(name)
+    ]
+    if differing:
+        raise ValueError(
+            f"the experiment in {settings.workdir} was started on other records "
+            f"({'; '.join(differing)}): bring them back, or give another --workdir"
+        )
+    write_json(path, settings_as_json(settings) | {"records": records})
+
+
+def _numbers(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {it["name"]: f"{it['train']} to train and {it['test']} to test" for it in records}
 
 
 def settings_as_json(settings: ThreeWay) -> dict[str, Any]:
