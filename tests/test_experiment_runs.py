@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from data_prep import build
+from permjax.checkpoints import Checkpoints
 from permjax.config import load_config
 from permjax.experiments import runs
 from permjax.experiments.parts import finite, kept, write_json
 from permjax.experiments.records import count_records
 from permjax.experiments.runs import Plan, plan_runs, prepare_records, train_all
 from permjax.experiments.settings import ThreeWay, keep_settings, settings_as_json
+from permjax.logs import Log
 from permjax.models import ModelConfig
 from permjax.sensors import FAMILIES
 from tests.fake_records import write_fake_sensors
@@ -159,6 +162,48 @@ def test_a_complete_run_of_other_settings_is_not_taken(tmp_path, monkeypatch):
     train_all(Plan({"landsat": (run,)}, {}))
     with pytest.raises(ValueError, match="batch_size is 4 and not 2"):
         train_all(Plan({"landsat": (dataclasses.replace(run, batch_size=2),)}, {}))
+
+
+def test_a_relative_directory_of_records_is_the_same_from_anywhere(tmp_path, monkeypatch):
+    """In a file that holds it as it was typed, too."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    relative = ThreeWay(workdir=tmp_path, data_dir=Path("records"))
+    write_json(tmp_path / "settings.json", settings_as_json(relative) | {"data_dir": "records"})
+    keep_settings(relative, [])
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    keep_settings(ThreeWay(workdir=tmp_path, data_dir=Path("../records").resolve()), [])
+    with pytest.raises(ValueError, match=r"data_dir is .*/records and not .*/elsewhere/records"):
+        keep_settings(relative, [])
+
+
+def test_a_moved_directory_goes_on_with_its_runs_and_records(tmp_path, monkeypatch):
+    """One run was stopped between its two steps, another is complete."""
+
+    def plan(workdir):
+        of = plan_runs(dataclasses.replace(TINY, workdir=workdir), []).ways
+        stopped = dataclasses.replace(of["sentinel"][0], steps=2, save_every=1)
+        return Plan({"landsat": of["landsat"], "sentinel": (stopped,)}, {})
+
+    def write_one(log, step, **figures):
+        if step == 2:
+            raise KeyboardInterrupt
+        write(log, step, **figures)
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    write_fake_sensors(old / "data", "landsat5_tm", "sentinel2a_msi", train=4, test=1)
+    write = Log.write
+    monkeypatch.setattr(Log, "write", write_one)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(plan(old))
+    monkeypatch.setattr(Log, "write", write)
+    old.rename(new)
+    train_all(plan(new))
+    for run, steps in zip(plan(new).runs, (1, 2), strict=True):
+        assert load_config(run.workdir).data_dir == new / "data"
+        assert len((run.workdir / "log.jsonl").read_text().splitlines()) == steps
+        with Checkpoints(run.workdir) as checkpoints:
+            assert checkpoints.newest == steps
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The models of the experiment: what each is trained on, and their training."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from permjax.checkpoints import Checkpoints
-from permjax.config import CONFIG_FILE, TrainConfig, load_config, require_same
+from permjax.config import CONFIG_FILE, TrainConfig, load_config, require_same, save_config
 from permjax.data import Dataset, find_datasets
 from permjax.experiments.matching import instruments
 from permjax.experiments.records import require_records, require_scenes
@@ -145,11 +146,23 @@ def train_all(plan: Plan) -> None:
     """
     for run in plan.runs:
         if (run.workdir / CONFIG_FILE).exists():
-            require_same(load_config(run.workdir), run)
+            _settle(run)
     for number, run in enumerate(plan.runs, 1):
         if not _complete(run):
             tell(f"run {number} of {len(plan.runs)}: {run.workdir.name}")
             train(run)
+
+
+def _settle(run: TrainConfig) -> None:
+    """Compare a run with the settings that it was started with; they learn where its records are.
+
+    The work directory may have been moved with the records in it; that they are the same ones the
+    experiment's settings tell.
+    """
+    before = load_config(run.workdir)
+    require_same(dataclasses.replace(before, data_dir=run.data_dir), run)
+    if before.data_dir != run.data_dir:
+        save_config(run)
 
 
 def _complete(run: TrainConfig) -> bool:

@@ -94,6 +94,8 @@ def check_settings(settings: ThreeWay) -> None:
     if not path.exists():
         return
     before = json.loads(path.read_text())
+    if before.get("data_dir"):  # It was kept as it was typed.
+        before["data_dir"] = str(Path(before["data_dir"]).absolute())
     differing = [
         f"{name} is {before.get(name)} and not {value}"
         for name, value in settings_as_json(settings).items()
@@ -138,7 +140,9 @@ def _numbers(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def settings_as_json(settings: ThreeWay) -> dict[str, Any]:
-    """The settings, but for the work directory, which may be moved."""
-    values = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
+    """The settings, but for the work directory, which may be moved with the records in it."""
+    data_dir = settings.data_dir and settings.data_dir.absolute()
+    kept = dataclasses.replace(settings, data_dir=data_dir)
+    values = json.loads(json.dumps(dataclasses.asdict(kept), default=str))
     del values["workdir"]
     return values
