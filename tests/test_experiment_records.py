@@ -9,6 +9,7 @@ from permjax.bands import BandDescription
 from permjax.data import Dataset, find_datasets
 from permjax.experiments import measuring, runs
 from permjax.experiments.__main__ import three_way
+from permjax.experiments.probes import take_probes
 from permjax.experiments.records import name_shared_bands
 from permjax.experiments.runs import plan_runs
 from permjax.experiments.settings import ThreeWay
@@ -108,3 +109,31 @@ def test_records_that_will_not_do_are_told_before_anything_is_kept(
     with pytest.raises((FileNotFoundError, ValueError), match=said):
         three_way(settings)
     assert not settings.workdir.exists()
+
+
+def test_a_sensor_is_probed_on_its_records_of_most_bands_and_then_on_most(tmp_path):
+    """Neither on those that sort first nor on those that are many."""
+    sensor = "landsat8_oli_tirs"
+    for builder, count, some in (
+        ("a", 4, slice(1, 5)),
+        ("b", 1, slice(None)),
+        ("c", 2, slice(None)),
+    ):
+        patches = [with_some_bands(fake_patch(sensor, seed), some) for seed in range(count)]
+        write_records(tmp_path, {"test": patches})
+        (tmp_path / "fake").rename(tmp_path / builder)
+    sensors = select_sensors([sensor])
+    [probe] = take_probes(find_datasets(tmp_path, sensors, "real"), sensors, "test")
+    assert probe.dataset == f"c/{sensor}"
+    assert probe.batches[0].valid.shape[-1] == len(sensors[0].bands)
+    assert len(set(probe.batches[0].scene_id)) == 2
+
+
+def test_the_json_says_on_which_records_a_sensor_was_probed(landsat8, monkeypatch):
+    monkeypatch.setattr(measuring, "kept", lambda *_: {})
+    monkeypatch.setattr(measuring, "load_model", lambda *_: None)
+    monkeypatch.setattr(measuring, "see_with", lambda _: None)
+    told = measuring._interpretation(landsat8, plan_runs(landsat8, []), datasets_in(landsat8))
+    assert told["probed"] == {
+        name: f"fake/{name}" for name in ("landsat5_tm", "landsat8_oli_tirs", "sentinel2a_msi")
+    }

@@ -138,6 +138,7 @@ def _interpretation(settings: ThreeWay, plan: Plan, datasets: Sequence[Dataset])
             parts / "embedding.json", lambda: _embedding(plan.ways[BOTH][0], datasets)
         ),
         "left_out": kept(parts / "left_out.json", lambda: _left_out(models, plan, probes)),
+        "probed": {p.sensor.name: p.dataset for p in probes},
         "twins": {p.sensor.name: [sensor.name for sensor in p.twins] for p in probes},
     }
 

@@ -15,10 +15,14 @@ PROBED: Final = 2
 
 
 class Probe(NamedTuple):
-    """The first sensor of an instrument that has records, its twins, and some of its records."""
+    """The first sensor of an instrument that has records, its twins, and some of its records.
+
+    `dataset` is the name of that which the records are of.
+    """
 
     sensor: Sensor
     twins: list[Sensor]
+    dataset: str
     batches: list[Batch]
 
 
@@ -35,10 +39,20 @@ def stream(
 def take_probes(
     datasets: Sequence[Dataset], sensors: Sequence[Sensor], split: Split
 ) -> list[Probe]:
-    """A probe of each instrument that has records in a split; of several datasets, the first."""
-    first = {dataset.sensor: dataset for dataset in reversed(datasets) if dataset.records(split)}
+    """A probe of each instrument that has records in a split.
+
+    Of several datasets of a sensor it is the one with the most bands, then with the most records.
+    """
+
+    def size(dataset: Dataset) -> tuple[int, int]:
+        records = dataset.records(split)
+        return len(records[0]["wavelength_nm"]), len(records)
+
+    there = [dataset for dataset in reversed(datasets) if len(dataset.records(split))]
+    largest = {dataset.sensor: dataset for dataset in sorted(there, key=size)}
     probes = []
-    for sensor, *twins in instruments([s for s in sensors if s.name in first]):
-        batches = evaluation_batches(first[sensor.name], split, BATCH_SIZE)
-        probes.append(Probe(sensor, twins, list(islice(batches, PROBED))))
+    for sensor, *twins in instruments([s for s in sensors if s.name in largest]):
+        dataset = largest[sensor.name]
+        batches = evaluation_batches(dataset, split, BATCH_SIZE)
+        probes.append(Probe(sensor, twins, dataset.name, list(islice(batches, PROBED))))
     return probes
