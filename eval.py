@@ -11,7 +11,7 @@ from permjax.sensors import select_sensors
 
 @report_errors
 def main() -> None:
-    """Restore the run; write its metrics, a page of examples, and a report with all figures."""
+    """Restore the run; write its metrics, a page of examples, and reports with all figures."""
     config = parse(EvalConfig)
     run = load_config(config.workdir)
     sensors = select_sensors(config.sensors or run.sensors)
@@ -19,7 +19,8 @@ def main() -> None:
     datasets = find_datasets(records_dir, sensors, config.data or run.data)
     selection = [*config.sensors, *filter(None, [config.data])]
     words = [Path(word).stem for word in selection]
-    print(report_model(config.workdir, datasets, sensors, config.split, words))
+    for page in report_model(config.workdir, datasets, sensors, config.split, words):
+        print(page)
 
 
 if __name__ == "__main__":

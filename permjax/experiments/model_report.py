@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from permjax.checkpoints import load_model
 from permjax.data import Dataset, Split
@@ -22,12 +22,19 @@ from permjax.experiments.sections import (
     tell_windows,
 )
 from permjax.experiments.windows import measure_windows, window_curves
+from permjax.models import CloudMasker
 from permjax.report import report_run
 from permjax.sensors import Sensor
 
 TITLES: Final = {"f1": "F1", "iou": "IoU", "shadow_f1": "F1 of shadow"}
 MODEL: Final = "prediction"
 """What the model is called beside the truth."""
+KINDS: Final = {
+    "simulated": "simulated",
+    "clouded": "simulated clouds over real ground",
+    "real": "real",
+}
+"""What records are, by the builder's name but for real ones, which have many: the title."""
 
 
 def report_model(
@@ -36,45 +43,73 @@ def report_model(
     sensors: Sequence[Sensor],
     split: Split,
     selection: Sequence[str] = (),
-) -> Path:
+) -> list[Path]:
     """Evaluate the newest checkpoint of a run as `report_run` does, and tell it as a paper.
 
+    What is simulated and what is real never share a figure: where there are several of `KINDS`,
+    each has a paper of its own.
+
     Args:
-        workdir: of the run; the paper is written into its folder `report_<split>`, with the words
-            of `selection` in its name as in those of the other files.
+        workdir: of the run; a paper is written into its folder `report_<split>`, with the words
+            of `selection` in its name as in those of the other files, and with its kind if there
+            are several.
         datasets: to evaluate on.
         sensors: whose records they are.
         split: which records.
         selection: how they were selected, if they are not all of the run.
 
     Returns:
-        the path of the page.
+        the path of each page.
     """
     metrics = report_run(workdir, datasets, split, selection)
-    directory = workdir / "_".join(["report", split, *selection])
-    see = see_with(load_model(workdir))
+    model = load_model(workdir)
+    kinds: dict[str, list[Dataset]] = {}
+    for dataset in datasets:
+        if len(dataset.records(split)):
+            kinds.setdefault(kind_of(dataset), []).append(dataset)
+    pages = []
+    for kind, of_kind in kinds.items():
+        words = [*selection, *([kind] if len(kinds) > 1 else [])]
+        directory = workdir / "_".join(["report", split, *words])
+        rows = {name for d in of_kind for name in (d.name, f"all of {d.builder}")}
+        results = {
+            "run": {"workdir": str(workdir), "split": split, "kind": kind},
+            "metrics": {name: scores for name, scores in metrics.items() if name in rows},
+        }
+        results |= _measure(model, of_kind, sensors, split, directory)
+        pages.append(_write(Report(results, directory)))
+    return pages
+
+
+def kind_of(dataset: Dataset) -> str:
+    """Which of `KINDS` a dataset is."""
+    return dataset.builder if dataset.builder in KINDS else "real"
+
+
+def _measure(
+    model: CloudMasker,
+    datasets: Sequence[Dataset],
+    sensors: Sequence[Sensor],
+    split: Split,
+    directory: Path,
+) -> dict[str, Any]:
+    """All figures of datasets of one kind; pictures of scenes are saved in `directory`."""
+    see = see_with(model)
     windows = measure_windows({MODEL: [see]}, stream(datasets, split, "measuring windows"))
     shown = choose_scenes({MODEL: see}, stream(datasets, split, "choosing scenes"))
-    results = {
-        "run": {"workdir": str(workdir), "split": split},
+    probes = take_probes(datasets, sensors, split)
+    probabilities = (batch for _, batch in stream(datasets, split, "calibration"))
+    return {
         "method": METHOD,
-        "metrics": metrics,
         "windows": windows,
         "curves": window_curves(windows),
         "pictures": draw_scenes(directory, shown),
+        "probed": {probe.sensor.name: probe.dataset for probe in probes},
         "bands": each_probe(
-            "bands",
-            [see],
-            take_probes(datasets, sensors, split),
-            lambda see, probe: measure_bands(see, probe.sensor, probe.batches),
+            "bands", [see], probes, lambda see, p: measure_bands(see, p.sensor, p.batches)
         ),
-        "calibration": {
-            MODEL: [
-                measure_calibration(see, (b for _, b in stream(datasets, split, "calibration")))
-            ]
-        },
+        "calibration": {MODEL: [measure_calibration(see, probabilities)]},
     }
-    return _write(Report(results, directory))
 
 
 def _write(report: Report) -> Path:
@@ -105,4 +140,4 @@ def _write(report: Report) -> Path:
         "trained on may be among these where their data set does not keep them apart. Every number "
         "stands in <code>report.json</code> beside this page."
     )
-    return report.write(f"{run['workdir']}: {run['split']} scenes")
+    return report.write(f"{run['workdir']}: {run['split']} scenes, {KINDS[run['kind']]}")
