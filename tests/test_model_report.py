@@ -1,15 +1,20 @@
 """The report of one model, as eval.py writes it, on records of every kind."""
 
+import dataclasses
 import json
+import re
+import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from permjax.config import TrainConfig
 from permjax.data import find_datasets
-from permjax.experiments.model_report import report_model
+from permjax.experiments.html_report import Report
+from permjax.experiments.model_report import _write, report_model, trained_sensors
 from permjax.models import ModelConfig
-from permjax.sensors import select_sensors
+from permjax.sensors import SENSORS, select_sensors
 from permjax.training import train
 from tests.fake_records import write_fake_sensors
 
@@ -61,3 +66,44 @@ def test_each_page_says_in_its_title_what_its_records_are(pages):
     assert sorted(title.split("scenes, ")[1] for title in titles) == [
         "real", "simulated", "simulated clouds over real ground",
     ]  # fmt: skip
+
+
+def words(page: Path) -> str:
+    return " ".join(unescape(re.sub("<.*?>", "", page.read_text())).split())
+
+
+def test_each_page_tells_of_setting_and_data(pages):
+    for page in pages:
+        results = json.loads((page.parent / "report.json").read_text())
+        kind = results["run"]["kind"]
+        builder, sensor = "fake" if kind == "real" else kind, KINDS[kind]
+        assert results["data"] == [
+            {
+                "name": f"{builder}/{sensor}",
+                "records": 3,
+                "scenes": 3,
+                "bands": len(SENSORS[sensor].bands),
+            }
+        ]
+        text = words(page)
+        assert "its levels have 8, 8 features. It was trained on all records of landsat" in text
+        assert (
+            "landsat, sentinel for 1 of 1 steps, each of 4 squares of 16 x 16 pixels, from random "
+            "weights with seed 0"
+        ) in text
+        assert f"on {builder}/{sensor}." in text
+        for key in ("numbers", "slides"):
+            assert set(results[key]) == {sensor}
+
+
+def test_the_map_of_bands_is_of_the_sensors_that_the_run_was_trained_on(run, pages, tmp_path):
+    """Where its records no longer tell, or do not tell all, there is none, and that is said."""
+    results = json.loads((pages[0].parent / "report.json").read_text())
+    dots = {band["sensor"] for band in results["embedding"]["bands"] if band["trained"]}
+    assert dots == set(KINDS.values())
+    assert trained_sensors(dataclasses.replace(run, data_dir=tmp_path)) is None
+    assert trained_sensors(dataclasses.replace(run, init="pretrained")) is None
+    copy = shutil.copytree(pages[0].parent, tmp_path / "report")
+    del results["embedding"]
+    assert "A map of its bands: the records" in words(_write(Report(results, copy)))
+    assert "A map of its bands: the records" not in words(pages[0])
