@@ -44,7 +44,7 @@ EXPERIMENTS = [
         "pictures",
     },
     {"three_ways", "sections", "records"},
-    {"runs", "left_out"},
+    {"runs", "left_out", "verdict"},
     {"measuring", "three_way_report"},
     {"model_report", "__main__"},
 ]
