@@ -165,11 +165,9 @@ def test_a_complete_run_of_other_settings_is_not_taken(tmp_path, monkeypatch):
 
 
 def test_a_relative_directory_of_records_is_the_same_from_anywhere(tmp_path, monkeypatch):
-    """In a file that holds it as it was typed, too."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     relative = ThreeWay(workdir=tmp_path, data_dir=Path("records"))
-    write_json(tmp_path / "settings.json", settings_as_json(relative) | {"data_dir": "records"})
     keep_settings(relative, [])
     monkeypatch.chdir(tmp_path / "elsewhere")
     keep_settings(ThreeWay(workdir=tmp_path, data_dir=Path("../records").resolve()), [])

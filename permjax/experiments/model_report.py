@@ -19,12 +19,10 @@ from permjax.experiments.probes import Probe, stream, take_probes
 from permjax.experiments.records import describe
 from permjax.experiments.sections import (
     METHOD,
-    tell_bands,
     tell_calibration,
     tell_embedding,
-    tell_numbers,
     tell_pictures,
-    tell_slides,
+    tell_use_of_bands,
     tell_windows,
 )
 from permjax.experiments.windows import measure_windows, window_curves
@@ -184,12 +182,7 @@ def _write(report: Report) -> Path:
     report.heading("How the model interprets sensors")
     probed = ", ".join(map(escape, report.results["probed"].values()))
     report.paragraph(f"Bands are taken away, counted and described wrongly on {probed}.")
-    report.heading("Which bands it needs", 3)
-    tell_bands(report)
-    report.heading("How many bands it needs", 3)
-    tell_numbers(report)
-    report.heading("What if a band is described wrongly?", 3)
-    tell_slides(report)
+    tell_use_of_bands(report)
     if "embedding" in report.results:
         report.heading("A map of bands", 3)
         tell_embedding(report)

@@ -126,7 +126,17 @@ def tell_pictures(report: Report) -> None:
         )
 
 
-def tell_bands(report: Report) -> None:
+def tell_use_of_bands(report: Report) -> None:
+    """What each band is worth, how many are enough, and what a wrong description does."""
+    report.heading("Which bands it needs", 3)
+    _tell_bands(report)
+    report.heading("How many bands it needs", 3)
+    _tell_numbers(report)
+    report.heading("What if a band is described wrongly?", 3)
+    tell_slides(report)
+
+
+def _tell_bands(report: Report) -> None:
     """What each band does, left out and alone."""
     panels = {}
     for sensor, runs in report.results["bands"].items():
@@ -143,7 +153,7 @@ def tell_bands(report: Report) -> None:
     )
 
 
-def tell_numbers(report: Report) -> None:
+def _tell_numbers(report: Report) -> None:
     """Accuracy against the number of bands."""
     draw_numbers(report.directory / "numbers.png", report.results["numbers"])
     report.figure(

@@ -23,9 +23,8 @@ SETTINGS_FILE: Final = "settings.json"
 class ThreeWay:
     """One model trained on one family of sensors, on another, and on both; all tested on one.
 
-    The hour that the defaults take on two cores: 2 minutes to simulate 3,100 patches; 13 models of
-    600 steps (three ways of 3 seeds, four with an instrument left out) at 0.23 s a step and 15 s to
-    compile, 33 minutes; 8 minutes to measure.
+    The defaults took 50 minutes on two cores: 2 to simulate 3,120 patches; 38 for 13 models of 600
+    steps (three ways of 3 seeds, four with an instrument left out); 10 to measure.
 
     Attributes:
         train_families: the two families of sensors, as listed by `permjax sensors` (a single
@@ -94,8 +93,6 @@ def check_settings(settings: ThreeWay) -> None:
     if not path.exists():
         return
     before = json.loads(path.read_text())
-    if before.get("data_dir"):  # It was kept as it was typed.
-        before["data_dir"] = str(Path(before["data_dir"]).absolute())
     differing = [
         f"{name} is {before.get(name)} and not {value}"
         for name, value in settings_as_json(settings).items()

@@ -8,12 +8,10 @@ from typing import Any
 from permjax.experiments.html_report import Report
 from permjax.experiments.left_out import draw_left_out
 from permjax.experiments.sections import (
-    tell_bands,
     tell_calibration,
     tell_embedding,
-    tell_numbers,
     tell_pictures,
-    tell_slides,
+    tell_use_of_bands,
     tell_windows,
 )
 from permjax.experiments.verdict import is_of_the_talk, say_order, say_shortly, say_why
@@ -42,12 +40,7 @@ def write_report(results: Mapping[str, Any], directory: Path) -> Path:
         "Where nothing else is said, this section is of the models trained on both families, the "
         "mean of their seeds."
     )
-    report.heading("Which bands it needs", 3)
-    tell_bands(report)
-    report.heading("How many bands it needs", 3)
-    tell_numbers(report)
-    report.heading("What if a band is described wrongly?", 3)
-    tell_slides(report)
+    tell_use_of_bands(report)
     report.heading("A map of bands", 3)
     tell_embedding(report)
     report.heading("Sensors that it never saw", 3)
