@@ -32,10 +32,11 @@ BASE: Final[dict[str, Any]] = {
     "steps": 16000,
     "learning_rate": 1.5e-3,
     "shares": (
-        "simulated/virtual=0.15",
-        "simulated=0.2",
-        "clouded=0.27",
-        "geotiff_folder/taught=0.23",
+        "simulated/virtual=0.13",
+        "simulated/frozen=0.13",
+        "simulated=0.17",
+        "clouded=0.23",
+        "geotiff_folder/taught=0.21",
         "geotiff_folder/snowfields=0.05",
     ),
 }
@@ -44,13 +45,15 @@ FINE: Final[dict[str, Any]] = {
     "learning_rate": 6e-4,
     "shares": (
         "simulated/virtual=0.08",
-        "simulated=0.12",
-        "clouded=0.2",
-        "geotiff_folder/taught=0.15",
-        "geotiff_folder/landsat8_biome=0.22",
-        "geotiff_folder/sentinel2_radiant=0.08",
-        "geotiff_folder/sentinel2_ukis=0.08",
-        "geotiff_folder/snowfields=0.05",
+        "simulated/frozen=0.12",
+        "simulated=0.1",
+        "clouded=0.17",
+        "geotiff_folder/taught=0.14",
+        # These are so different from one another that a model would learn them by heart.
+        "geotiff_folder/landsat8_biome=0.1",
+        "geotiff_folder/sentinel2_radiant=0.12",
+        "geotiff_folder/sentinel2_ukis=0.1",
+        "geotiff_folder/snowfields=0.04",
     ),
     # The level is part of a band's description, and hand labels differ with it in style: those of
     # surface reflectance have generous edges. Examples turned into it would blur that.

@@ -51,6 +51,8 @@ NAMED: Final = ("landsat5_tm", "landsat7_etm", "landsat8_oli_tirs", "sentinel2a_
 VIRTUAL: Final = 40
 SCENES: Final = {"named": 600, "virtual": 60, "landsat5_mss": 200}
 """Simulated scenes of each sensor to train on."""
+FROZEN_SCENES: Final = {"named": 300, "virtual": 30}
+"""More of them, all with snow or ice, which is rare in the others and hard to tell from cloud."""
 
 
 def folds(samples: Path) -> dict[Path, int]:
@@ -86,6 +88,9 @@ def simulate(records: Path) -> None:
     simulated.build(records, mss, train=train, validation=0, test=30)
     virtual = SCENES["virtual"]
     simulated.build(records, virtual_sensors(), train=virtual, validation=0, test=0)
+    frozen = partial(simulated.build, validation=0, test=0, seed=1, only_frozen=True)
+    frozen(records, sensors, train=FROZEN_SCENES["named"])
+    frozen(records, virtual_sensors(), train=FROZEN_SCENES["virtual"])
 
 
 def pack(samples: Path, folder: Path, records: Path) -> None:

@@ -10,6 +10,8 @@ import tensorflow_datasets as tfds
 
 from data_prep.patches import record
 from data_prep.simulated import build, simulate, virtual_sensor
+from data_prep.simulated.building import scene_seed
+from data_prep.simulated.weather import draw
 from permjax.sensors import SENSORS
 from tests.fake_weather import (
     LANDSAT8,
@@ -58,6 +60,21 @@ def test_sensors_share_held_out_scenes_and_train_on_their_own(
         assert scenes(one, split) == scenes(other, split)
         assert not scenes(one, split) & (scenes(one, "train") | scenes(other, "train"))
     assert not scenes(one, "train") & scenes(other, "train")
+
+
+def test_frozen_scenes_are_those_with_snow_or_ice_and_no_others(tmp_path: Path) -> None:
+    [directory] = build(tmp_path, [LANDSAT8], 3, 0, 0, patch_size=32, seed=1, only_frozen=True)
+    assert directory.parent.name == "frozen-landsat8_oli_tirs"
+    metadata = tfds.builder_from_directory(directory).info.metadata
+    assert metadata is not None
+    assert metadata["sensor"] == "landsat8_oli_tirs"
+    ids = [example["scene_id"].decode() for example in read(directory, "train")]
+    scenes = {int(scene.removeprefix("simulated_")) for scene in ids}
+    first = scene_seed(1, "train", 0, LANDSAT8.name)
+    climates = {seed: draw(seed).climate for seed in range(first, max(scenes) + 1)}
+    with_snow = {s for s, climate in climates.items() if climate.biome == "ice" or climate.snow}
+    assert len(scenes) == 3
+    assert scenes == with_snow
 
 
 def test_what_is_built_stays_and_other_settings_are_refused(

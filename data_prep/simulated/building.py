@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from functools import partial
+from itertools import islice
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from data_prep.directories import writable
 from data_prep.patches import SPLITS, prepare, quiet_tfds, record
 from data_prep.simulated.scene import simulate
 from data_prep.simulated.simulated_dataset_builder import Builder, Records, SimulatedConfig
+from data_prep.simulated.weather import frozen
 from permjax.sensors import Sensor
 
 # Scene seeds of the splits never meet, however many patches are asked for, today or later, so a
@@ -37,6 +39,7 @@ def build(
     test: int,
     patch_size: int = 128,
     seed: int = 0,
+    only_frozen: bool = False,
 ) -> list[Path]:
     """Simulates scenes of each sensor into `<data_dir>/simulated/<sensor>/<version>`.
 
@@ -52,6 +55,8 @@ def build(
         test: likewise.
         patch_size: side of a patch in pixels.
         seed: other seed, other scenes.
+        only_frozen: scenes with snow or ice alone, clear and cloudy, into `frozen-<sensor>`; they
+            are among those of a build of about six times as many.
 
     Returns:
         the directory of each data set, in the order of the sensors.
@@ -64,8 +69,10 @@ def build(
     counts: dict[str, int] = dict(zip(SPLITS, (train, validation, test), strict=True))
     _check(counts, patch_size, seed)
     settings = [_settings(sensor, counts, patch_size, seed) for sensor in sensors]
+    prefix = "frozen-" if only_frozen else ""
     directories = [
-        Path(data_dir) / "simulated" / sensor.name / f"{Builder.VERSION}" for sensor in sensors
+        Path(data_dir) / "simulated" / f"{prefix}{sensor.name}" / f"{Builder.VERSION}"
+        for sensor in sensors
     ]
     missing = []
     for sensor, setting, directory in zip(sensors, settings, directories, strict=True):
@@ -85,7 +92,7 @@ def build(
             all_processors() as pool,
         ):
             for sensor, setting, directory in missing:
-                make = partial(_records, pool, advance, sensor, patch_size, seed)
+                make = partial(_records, pool, advance, sensor, patch_size, seed, only_frozen)
                 splits = {name: partial(make, name, n) for name, n in counts.items() if n}
                 _write(sensor, setting, directory, splits)
     return directories
@@ -94,8 +101,9 @@ def build(
 def _write(
     sensor: Sensor, settings: dict[str, Any], directory: Path, splits: dict[str, Callable]
 ) -> None:
-    """Writes the data set of one sensor, `directory` being `<data_dir>/simulated/<sensor>/...`."""
-    config = SimulatedConfig(name=sensor.name, sensor=sensor.name, settings=settings, splits=splits)
+    """Writes the data set of one sensor, `directory` being `<data_dir>/simulated/<name>/...`."""
+    name = directory.parent.name
+    config = SimulatedConfig(name=name, sensor=sensor.name, settings=settings, splits=splits)
     # What a killed run left under TFDS's name for unfinished work.
     for old in (directory, *directory.parent.glob(f"incomplete.*_{directory.name}")):
         shutil.rmtree(old, ignore_errors=True)
@@ -148,10 +156,12 @@ def _records(
     sensor: Sensor,
     patch_size: int,
     seed: int,
+    only_frozen: bool,
     split: str,
     count: int,
 ) -> Records:
-    seeds = [scene_seed(seed, split, index, sensor.name) for index in range(count)]
+    every = (scene_seed(seed, split, index, sensor.name) for index in range(MOST_SCENES))
+    seeds = [*islice(filter(frozen, every) if only_frozen else every, count)]
     work = partial(_record, sensor=sensor, patch_size=patch_size)
     for scene, example in zip(seeds, pool.imap(work, seeds, chunksize=2), strict=True):
         yield scene, example

@@ -92,6 +92,12 @@ def draw(seed: int) -> Weather:
     )
 
 
+def frozen(seed: int) -> bool:
+    """Whether snow or ice lies in the scene of a seed: in some 18 of 100."""
+    climate = draw(seed).climate
+    return climate.biome == "ice" or climate.snow > 0
+
+
 def _climate(rng: np.random.Generator) -> Climate:
     biome = str(rng.choice(list(BIOMES), p=list(BIOMES.values())))
     u = rng.uniform
