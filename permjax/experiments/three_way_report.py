@@ -115,6 +115,11 @@ def _tested(report: Report) -> str:
     return report.results["settings"]["test"]
 
 
+def _spread(report: Report) -> str:
+    several = report.results["settings"]["seeds"] > 1
+    return "mean and standard deviation over seeds" if several else "one seed"
+
+
 def _three_ways(report: Report) -> None:
     results = report.results
     report.heading("Three ways")
@@ -125,8 +130,8 @@ def _three_ways(report: Report) -> None:
     report.table(
         ["trained on", *METRICS.values()],
         rows,
-        f"Scores of cloud, thick or thin, on {escape(_tested(report))}, per cent of pixels: mean "
-        "and standard deviation over seeds.",
+        f"Scores of cloud, thick or thin, on {escape(_tested(report))}, per cent of pixels: "
+        f"{_spread(report)}.",
     )
     others = "" if is_of_the_talk(report) else "another choice of families, "
     rows = [
@@ -167,8 +172,8 @@ def _left_out(report: Report) -> None:
         head,
         rows,
         f"Scores on up to {report.count('method', 'probed')} records of each instrument's first "
-        "sensor, by the models of both (mean and standard deviation over seeds), and by one model "
-        "of as many steps (first seed) that saw neither it nor its twins.",
+        f"sensor, by the models of both ({_spread(report)}), and by one model of as many steps "
+        "(first seed) that saw neither it nor its twins.",
     )
     report.figure(
         {"left_out.png": "accuracy on sensors trained on and never trained on"},
