@@ -17,8 +17,9 @@ def main() -> None:
     sensors = select_sensors(config.sensors or run.sensors)
     records_dir = config.data_dir or run.records_dir
     datasets = find_datasets(records_dir, sensors, config.data or run.data)
-    selection = [*config.sensors, *filter(None, [config.data])]
-    words = [Path(word).stem for word in selection]
+    words = [Path(word).stem for word in (*config.sensors, *filter(None, [config.data]))]
+    if records_dir != run.records_dir:
+        words.append(records_dir.name)  # Other records do not take the place of the run's own.
     for page in report_model(config.workdir, datasets, sensors, config.split, words):
         print(page)
 

@@ -10,11 +10,10 @@ Cloud is thick or thin. A set's figures are those of all its pixels; the mean is
 """
 
 import argparse
-import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -33,11 +32,13 @@ from permjax.augmentation import PRIMARIES_NM
 from permjax.averaging import halfway
 from permjax.bands import BandDescription, Kind
 from permjax.checkpoints import load_model
-from permjax.classes import CLOUD, CLOUD_SHADOW, UNLABELLED, CloudClass
+from permjax.classes import CLOUD_SHADOW, CloudClass
 from permjax.cli import report_errors
+from permjax.experiments.calibration import Calibration
 from permjax.inference import CloudMask, Masker
 from permjax.metrics import Counts, MaskCounts, count_mask
 from permjax.rasters import read_dn
+from permjax.report import write_metrics
 from permjax.weights import load_pretrained
 from recipes.runs import finished
 from recipes.samples import LABELLED, check_held_out, folds
@@ -59,28 +60,6 @@ class Truth(NamedTuple):
     label: NDArray[np.uint8]
 
 
-@dataclass
-class Calibration:
-    """Sums over pixels of the probability of cloud, in bins: of pixels, of it, of cloud."""
-
-    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, BINS)))
-
-    def add(self, cloud: NDArray[np.floating], label: NDArray[np.uint8]) -> None:
-        """Counts the pixels whose label tells cloud from no cloud."""
-        told = (label != UNLABELLED) & ((label | CLOUD == CLOUD) | (label & CLOUD == 0))
-        told &= np.isfinite(cloud)
-        p, true = cloud[told], (label & CLOUD != 0)[told]
-        bins = np.minimum((p * BINS).astype(int), BINS - 1)
-        for row, weights in enumerate((np.ones_like(p), p, true)):
-            self.sums[row] += np.bincount(bins, weights, minlength=BINS)
-
-    @property
-    def error(self) -> float:
-        """Expected calibration error: Naeini et al. 2015, "Obtaining Well Calibrated ..."."""
-        count, p, true = self.sums
-        return float(np.abs(p - true).sum() / max(count.sum(), 1))
-
-
 @report_errors
 def main() -> None:
     """Mask, count, print, and write the numbers beside the runs."""
@@ -96,15 +75,15 @@ def main() -> None:
     fold_of = folds(options.samples)
     truths = [truth for folder in LABELLED for truth in read_truths(options.samples / folder)]
     masker_of = _masker_of(options, fold_of)
-    counts, calibrations, of_folds = score(truths, masker_of, fold_of)
+    # First, since it may have to be installed, which may fail.
     peer = {} if options.no_peer else score_peer(truths)
+    counts, calibrations, of_folds = score(truths, masker_of, fold_of)
     report(counts, calibrations, peer)
     if not (options.workdir or options.pretrained):
         report_folds(of_folds)
     if not options.pretrained:
-        figures = {f"{name}, {bands}": c.scores() for (name, bands), c in counts.items()}
-        where = options.workdir or options.dir
-        (where / "accuracy.json").write_text(json.dumps(figures, indent=2) + "\n")
+        named = {f"{name}, {bands}": c for (name, bands), c in counts.items()}
+        write_metrics((options.workdir or options.dir) / "accuracy.json", named)
 
 
 def masker_of_folds(folder: Path, fold_of: Mapping[Path, int]) -> Callable[[Path], Masker]:
@@ -187,9 +166,7 @@ def score(
             mask = predict(masker_of(path), Image(image.values[..., chosen], bands))
             key, own = (folder, name), count(mask.classes, label)
             counts[key] = counts.get(key, MaskCounts()) + own
-            cloud = mask.probabilities[..., CloudClass.THICK_CLOUD]
-            cloud = cloud + mask.probabilities[..., CloudClass.THIN_CLOUD]
-            calibrations.setdefault(key, Calibration()).add(cloud, label)
+            calibrations.setdefault(key, Calibration(BINS)).add(mask.probabilities, label)
             if name == "all bands":
                 fold = of_folds.setdefault(fold_of[path], {})
                 fold[key] = fold.get(key, MaskCounts()) + own

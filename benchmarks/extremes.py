@@ -25,7 +25,7 @@ from benchmarks.csmask import Image
 from data_prep.patches import cut_patches
 from permjax.augmentation import PRIMARIES_NM
 from permjax.bands import BandDescription, Kind
-from permjax.classes import CLEAR_OR_SHADOW, CLOUD, UNLABELLED, CloudClass
+from permjax.classes import CLEAR_OR_SHADOW, CLOUD, UNLABELLED, is_cloud
 from permjax.cli import report_errors
 from permjax.data import evaluation_batches, find_datasets
 from permjax.sensors import select_sensors
@@ -60,7 +60,7 @@ def main() -> None:
         masker = masker_of(truth.path) if truth.path in fold_of else first
         for square in squares(truth, predict(masker, truth.image).classes):
             for group in groups:
-                found[group][square.what].append(called_cloud(square.classes))
+                found[group][square.what].append(is_cloud(square.classes))
     table = Table("", "squares are", "number", "part called cloud", "limit")
     for group, kinds in found.items():
         for what, parts in sorted(kinds.items()):
@@ -104,11 +104,6 @@ def squares(truth: Truth, classes: NDArray[np.uint8]) -> Iterator[Square]:
         elif not (label[told] & ~np.uint8(CLEAR_OR_SHADOW)).any():
             bright = np.nanmean(red[window]) > BRIGHT
             yield Square("clear and bright" if bright else "clear", classes[window][told])
-
-
-def called_cloud(classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a mask says cloud, thick or thin."""
-    return np.isin(classes, (CloudClass.THICK_CLOUD, CloudClass.THIN_CLOUD))
 
 
 def red_of(image: Image) -> NDArray[np.float32]:

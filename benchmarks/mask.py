@@ -1,6 +1,6 @@
 """What masking a scene costs: time a megapixel, memory, and the wait for the first result.
 
-`python benchmarks/mask.py [--size 10980] [--bands 13,4] [--window 1024]`, on an otherwise idle
+`python benchmarks/mask.py [--size 10980] [--bands 13,4] [--window 768]`, on an otherwise idle
 machine. Each number of bands is a process of its own, which masks an invented Sentinel-2 scene of
 size x size pixels into a file, and tells
 

@@ -137,7 +137,11 @@ def main() -> None:
 
 
 def environment(peer: Peer, folder: Path) -> str:
-    """The Python that has the peer, made if it is not there; the present one for permjax."""
+    """The Python that has the peer, made if it is not there; the present one for permjax.
+
+    Raises:
+        OSError: it cannot be installed.
+    """
     if peer.requirement is None:
         return sys.executable
     place = folder / peer.name.replace(" ", "-")
@@ -145,7 +149,12 @@ def environment(peer: Peer, folder: Path) -> str:
     if not (place / "ready").exists():
         print(f"installing {peer.requirement} into {place}", file=sys.stderr)
         venv.create(place, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", peer.requirement], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", peer.requirement]
+        if subprocess.run(pip, check=False).returncode:
+            raise OSError(
+                f"{peer.requirement} could not be installed into {place}, for the reason that pip "
+                "printed above"
+            )
         (place / "ready").touch()
     return str(python)
 

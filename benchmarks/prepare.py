@@ -7,6 +7,7 @@ uncompressed or with deflate, on one thread or two. The files were just written,
 the system's cache; nothing waits for the disk to have written.
 """
 
+import argparse
 import math
 import os
 import sys
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.train import data_rate, step_rate
+from permjax.cli import report_errors
 from permjax.config import TrainConfig
 from permjax.data import find_datasets, training_batches
 from permjax.sensors import select_sensors
@@ -72,9 +74,12 @@ byte order = 0
 """
 
 
+@report_errors
 def main() -> None:
     """Measures and prints."""
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("folder", nargs="?", help="where 1 GB is written for a while")
+    with tempfile.TemporaryDirectory(dir=parser.parse_args().folder) as name:
         root = Path(name)
         for seed, scene in enumerate(SCENES):
             write_scene(root / "source" / "BC" / scene, scene, seed)

@@ -11,6 +11,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -81,7 +82,9 @@ def write_product(folder: Path) -> Path:
         return np.tile(image.astype(np.uint16), (tiles, tiles))[:side, :side]
 
     folder.mkdir(parents=True, exist_ok=True)
-    return write_safe(folder, Safe(side_m=SIDE_M), pixels=pixels)
+    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+        product = write_safe(Path(unfinished), Safe(side_m=SIDE_M), pixels=pixels)
+        return product.rename(folder / product.name)
 
 
 def texture(rng: np.random.Generator) -> np.ndarray:

@@ -6,9 +6,9 @@ is the forward pass, and the data pipeline alone, which should be at least three
 the step.
 """
 
+import argparse
 import itertools
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +19,7 @@ from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
+from permjax.cli import report_errors
 from permjax.config import TrainConfig, load_config
 from permjax.data import Batch, Dataset, find_datasets, training_batches
 from permjax.evaluation import predictor
@@ -30,10 +31,13 @@ from permjax.training import initial_model, make_mesh, start
 REPEATS = 7
 
 
+@report_errors
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("workdir", type=Path, nargs="?", default=Path("runs/default"))
+    config = load_config(parser.parse_args().workdir)
     keep_freed_memory()
-    config = load_config(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/default"))
     datasets = find_datasets(config.records_dir, select_sensors(config.sensors), config.data)
     title = f"patches of {config.patch_size} a second, {jax.devices()[0].device_kind}"
     table = Table("bands", "training step", "forward pass", "data", "data / step", title=title)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
-from data_prep.locks import locked
+from permjax.locks import locked
 
 _SCRATCH: Final = "permjax_"
 _NEVER: Final = re.compile(r"(?!)")

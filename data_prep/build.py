@@ -98,9 +98,9 @@ def _simulated_arguments(parser: ArgumentParser) -> None:
     for split, scenes in zip(SPLITS, (200, 20, 40), strict=True):
         parser.add_argument(
             f"--{split}",
-            type=_positive,
+            type=_count,
             default=scenes,
-            help=f"scenes of each sensor to {split} on ({scenes})",
+            help=f"scenes of each sensor in the {split} split ({scenes})",
         )
     parser.add_argument("--seed", type=int, default=0, help="other seed, other scenes (0)")
 
@@ -223,6 +223,12 @@ COMMANDS: Final = (
         _build_clouded,
     ),
 )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def _positive(text: str) -> int:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.directories import writable
-from data_prep.locks import locked
 from data_prep.patches import SPLITS, quiet_tfds
 from data_prep.records import RecordsConfig, shard_name, write_info
 from data_prep.sources import DataSet, SourceScene
+from permjax.locks import locked
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,6 +62,11 @@ def decide(probabilities: Any) -> Any:
     return where(thick + thin > rest, cloud, ground).astype("uint8")
 
 
+def is_cloud(codes: Any) -> Any:
+    """Where class codes say cloud, thick or thin: an array `[...]` to bool of the same shape."""
+    return (codes == CloudClass.THICK_CLOUD) | (codes == CloudClass.THIN_CLOUD)
+
+
 COLOURS: Final[dict[CloudClass, tuple[int, int, int]]] = {
     # Okabe and Ito's palette, told apart with every common colour blindness
     # (https://jfly.uni-koeln.de/color/): bluish green, white, sky blue, dark blue.

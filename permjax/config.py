@@ -207,8 +207,10 @@ def _parse(config: type[Config], default: Any, args: Sequence[str] | None) -> Co
 
 
 def _absolute(config: Config) -> Config:
-    """The settings with paths, of records and of initial weights, that hold in any directory."""
-    config = dataclasses.replace(config, data_dir=config.data_dir and config.data_dir.absolute())
+    """The settings with paths that hold in any directory: of records, sensors, initial weights."""
+    sensors = (str(Path(s).absolute()) if s.endswith(".toml") else s for s in config.sensors)
+    data_dir = config.data_dir and config.data_dir.absolute()
+    config = dataclasses.replace(config, sensors=tuple(sensors), data_dir=data_dir)
     if not isinstance(config, TrainConfig) or config.init is None or config.init == "pretrained":
         return config
     return dataclasses.replace(config, init=str(Path(config.init).absolute()))

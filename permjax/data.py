@@ -5,6 +5,7 @@ Axes: B batch, H height, W width, N bands.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import grain
 import jax
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 
 from permjax import augmentation
 from permjax.bands import BandDescription
@@ -56,11 +58,24 @@ class Dataset:
         return f"{self.builder}/{self.path.parent.name}"
 
     def records(self, split: Split) -> Sequence[dict[str, Any]]:
-        """Random access to the records of a split; empty if it has none."""
-        builder = tfds.builder_from_directory(self.path)
-        if split not in builder.info.splits or not builder.info.splits[split].num_examples:
-            return []
-        return cast(Any, builder).as_data_source(split)
+        """Random access to the records of a split; empty if it has none.
+
+        Raises:
+            ValueError: the dataset is damaged.
+        """
+        with _damage_told(self.path):
+            builder = tfds.builder_from_directory(self.path)
+            if split not in builder.info.splits or not builder.info.splits[split].num_examples:
+                return []
+            return cast(Any, builder).as_data_source(split)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ParseError, ValueError) as error:  # Of array_record, protobuf and json.
+        raise ValueError(f"{path}: is damaged ({error}): remove it and build it again") from None
 
 
 def find_datasets(
@@ -70,11 +85,13 @@ def find_datasets(
 
     Raises:
         FileNotFoundError: if there are none; the message tells what is there.
+        ValueError: one that is there, of whatever sensor, is damaged.
     """
     found = []
     for info in sorted(data_dir.glob("*/*/*/dataset_info.json")):
-        builder = tfds.builder_from_directory(info.parent)
-        sensor = (builder.info.metadata or {}).get("sensor", "")
+        with _damage_told(info.parent):
+            metadata = tfds.builder_from_directory(info.parent).info.metadata or {}
+        sensor = metadata.get("sensor", "")
         found.append(Dataset(info.parent, info.parts[-4], sensor))
     names = {sensor.name for sensor in sensors}
     wanted = [
@@ -92,6 +109,20 @@ def find_datasets(
     return wanted
 
 
+def find_simulated(data_dir: Path, sensors: Sequence[Sensor]) -> list[Dataset]:
+    """The simulated datasets below `data_dir` that hold the sensors; none if there are none."""
+    try:
+        return find_datasets(data_dir, sensors, "simulated")
+    except FileNotFoundError:
+        return []
+
+
+def describe(dataset: Dataset, split: Split) -> BandDescription:
+    """The bands `[N]` that all records of a dataset have; the split must not be empty."""
+    first = dataset.records(split)[0]
+    return BandDescription(*(np.asarray(first[trait]) for trait in BandDescription._fields))
+
+
 def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.IterDataset[Batch]:
     """Endless batches of augmented training examples of all datasets.
 
@@ -105,24 +136,34 @@ def training_batches(datasets: Sequence[Dataset], config: TrainConfig) -> grain.
     Raises:
         FileNotFoundError: if no dataset has training records.
     """
-    sources, names, sizes = [], [], []
-    for i, dataset in enumerate(datasets):
-        if len(records := dataset.records("train")):
-            source = grain.MapDataset.source(records).seed(config.seed + i)
-            sources.append(source.shuffle().repeat())
-            names.append(dataset.name)
-            sizes.append(len(records))
-    if not sources:
-        named = ", ".join(dataset.name for dataset in datasets)
-        raise FileNotFoundError(f"no training records in {named}: prepare more scenes")
-    shares = dataset_shares(names, sizes, read_shares(config.shares))
-    sources = [source for source, share in zip(sources, shares, strict=True) if share]
+    shares = training_shares(datasets, config)
+    sources = [
+        grain.MapDataset.source(dataset.records("train")).seed(config.seed + i).shuffle().repeat()
+        for i, dataset in enumerate(datasets)
+        if dataset in shares
+    ]
     return (
-        grain.MapDataset.mix(sources, list(filter(None, shares)))
+        grain.MapDataset.mix(sources, list(shares.values()))
         .map_with_index(partial(_training_example, config=config))
         .batch(config.batch_size, drop_remainder=True)
         .to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=64))
     )
+
+
+def training_shares(datasets: Sequence[Dataset], config: TrainConfig) -> dict[Dataset, float]:
+    """The share of each dataset in the examples of a run, in their order, where it has one.
+
+    Raises:
+        FileNotFoundError: if no dataset has training records.
+    """
+    sizes = {dataset: len(dataset.records("train")) for dataset in datasets}
+    some = {dataset: size for dataset, size in sizes.items() if size}
+    if not some:
+        named = ", ".join(dataset.name for dataset in datasets)
+        raise FileNotFoundError(f"no training records in {named}: prepare more scenes")
+    names = [dataset.name for dataset in some]
+    shares = dataset_shares(names, list(some.values()), read_shares(config.shares))
+    return {dataset: share for dataset, share in zip(some, shares, strict=True) if share}
 
 
 def dataset_shares(

@@ -5,7 +5,6 @@ written by hand: it must tell what the new weights were trained and measured on.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
@@ -15,7 +14,7 @@ from permjax.bands import BandDescription, Kind
 from permjax.checkpoints import load_model
 from permjax.cli import report_errors
 from permjax.config import load_config
-from permjax.data import find_datasets
+from permjax.data import describe, find_datasets, training_shares
 from permjax.sensors import select_sensors
 from permjax.trained_on import TrainedOn, covered, merge
 from permjax.weights import PRETRAINED, read_trained_on, write_weights
@@ -46,9 +45,7 @@ def _trained_on(workdir: Path) -> TrainedOn:
     config = load_config(workdir)
     try:
         datasets = find_datasets(config.records_dir, select_sensors(config.sensors), config.data)
-        of_datasets = [dataset.records("train") for dataset in datasets]
-        # All records of a data set have the same bands.
-        bands = [_bands(records[0]) for records in of_datasets if len(records)]
+        bands = [describe(dataset, "train") for dataset in training_shares(datasets, config)]
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{workdir}: what it was trained on is told by its records, so bring them back: {error}"
@@ -63,10 +60,6 @@ def _before(init: str | None) -> TrainedOn:
     if init is None:
         return {}
     return read_trained_on(PRETRAINED) or {} if init == "pretrained" else _trained_on(Path(init))
-
-
-def _bands(record: dict[str, Any]) -> BandDescription:
-    return BandDescription(*(np.asarray(record[trait]) for trait in BandDescription._fields))
 
 
 def _on_ground(bands: BandDescription) -> BandDescription:

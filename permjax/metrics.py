@@ -87,7 +87,7 @@ def count_mask(predicted: np.ndarray, label: np.ndarray) -> MaskCounts:
         predicted: class codes `[...]` (255, no data, is not counted).
         label: uint8 bits `[...]`.
     """
-    cloud = np.isin(predicted, (CloudClass.THICK_CLOUD, CloudClass.THIN_CLOUD))
+    cloud = classes.is_cloud(predicted)
     shadow = predicted == CloudClass.CLOUD_SHADOW
     label = np.where(predicted == classes.NO_DATA, classes.UNLABELLED, label)
     return MaskCounts(

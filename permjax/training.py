@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -16,11 +16,20 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from permjax.checkpoints import Checkpoints, load_model
 from permjax.classes import CLOUD_SHADOW, UNLABELLED
-from permjax.config import CONFIG_FILE, TrainConfig, load_config, require_same, save_config
-from permjax.data import Batch, find_datasets, training_batches
+from permjax.config import (
+    CONFIG_FILE,
+    TrainConfig,
+    load_config,
+    read_shares,
+    require_same,
+    save_config,
+)
+from permjax.data import Batch, Dataset, find_datasets, training_batches
+from permjax.locks import locked
 from permjax.logs import Log, progress
 from permjax.losses import change_loss, label_loss
 from permjax.memory import keep_freed_memory
+from permjax.messages import tell
 from permjax.models import CloudMasker, ModelConfig
 from permjax.sensors import select_sensors
 from permjax.weights import PRETRAINED, read_weights
@@ -147,6 +156,7 @@ def train(config: TrainConfig) -> None:
         ValueError: the run was started with other settings or records; unknown sensor; a batch
             that the devices cannot share.
         NonFiniteLossError: names the step and the scenes of its batch.
+        OSError: another training goes on in the directory, or it cannot be written.
     """
     keep_freed_memory()
     mesh = make_mesh(config.batch_size)
@@ -156,10 +166,15 @@ def train(config: TrainConfig) -> None:
         require_same(_settled(load_config(config.workdir), model), config)
     step, state = start(model, config, mesh)
     datasets = find_datasets(config.records_dir, select_sensors(config.sensors), config.data)
+    _tell_absent(config, datasets)
     batches = iter(training_batches(datasets, config))
     records = {dataset.name: len(dataset.records("train")) for dataset in datasets}
     save_config(config)
-    with Checkpoints(config.workdir) as checkpoints:
+    in_use = f"{config.workdir}: another training goes on in it"
+    with (
+        locked(config.workdir / "training.lock", in_use),
+        Checkpoints(config.workdir) as checkpoints,
+    ):
         done = checkpoints.newest or 0
         if done:
             params, opt_state, position = checkpoints.restore(*state)
@@ -180,6 +195,14 @@ def train(config: TrainConfig) -> None:
                     checkpoints.save(number, *state, position)
 
 
+def _tell_absent(config: TrainConfig, datasets: Sequence[Dataset]) -> None:
+    """Tell of shares of nothing, which a mistyped name may be."""
+    for beginning in read_shares(config.shares).keys() - {"simulated"}:
+        if not any(dataset.name.startswith(beginning) for dataset in datasets):
+            names = ", ".join(dataset.name for dataset in datasets)
+            tell(f"--shares gives {beginning} a share, but there is only {names}; others take it")
+
+
 def _check_records(before: dict[str, int], now: dict[str, int]) -> None:
     """With other records than before the next batches would be others."""
     if before != now:
@@ -187,6 +210,18 @@ def _check_records(before: dict[str, int], now: dict[str, int]) -> None:
             f"the run was started on the records {before}, but there are {now} now: bring them "
             "back, or start a run in another --workdir"
         )
+
+
+def check_start(config: TrainConfig) -> None:
+    """See, before hours of work, that a run can begin: its batch is shared, its weights are there.
+
+    Raises:
+        FileNotFoundError: as `initial_model`.
+        ValueError: as `initial_model` and `make_mesh`.
+    """
+    make_mesh(config.batch_size)
+    if config.init is not None:
+        initial_model(config)
 
 
 def make_mesh(batch_size: int) -> Mesh:

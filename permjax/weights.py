@@ -70,10 +70,15 @@ def write_weights(model: CloudMasker, name: str, folder: Path, trained_on: Train
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: value.astype(np.float16) for key, value in _named(nnx.state(model)).items()}
-    np.savez_compressed(folder / _ARRAYS, allow_pickle=False, **arrays)
     sizes = dataclasses.asdict(model.config)
     text = json.dumps({"name": name, "model": sizes, "trained_on": trained_on}, indent=2)
-    (folder / _CONFIG).write_text(text + "\n", encoding="utf-8")
+    # Both whole before either is there: weights and what tells of them belong together.
+    partial = {file: folder / f"{file}.partial" for file in (_ARRAYS, _CONFIG)}
+    with partial[_ARRAYS].open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+    partial[_CONFIG].write_text(text + "\n", encoding="utf-8")
+    for file_name, path in partial.items():
+        path.replace(folder / file_name)
 
 
 def read_weights(folder: Path) -> CloudMasker:

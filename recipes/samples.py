@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -27,10 +28,12 @@ UNLABELLED: Final = (
 """Folders of images that the teacher labels."""
 OTHERS: Final = ("sentinel2_clear", "sentinel2_weak", "landsat8_weak")
 """Folders labelled by eye as clear, or automatically."""
+SNOWFIELDS: Final = 8
+"""How many are made of each list of glacier pixels."""
 HELD_OUT: Final[Mapping[str, tuple[str, ...]]] = {
     "sentinel2_clear": ("609U_541L_3_0",),  # snow
     "sentinel2_weak": ("desert_29RKH_20200219",),
-    "snowfields": tuple(f"planetscope_{number}" for number in range(8)),
+    "snowfields": tuple(f"planetscope_{number}" for number in range(SNOWFIELDS)),
 }
 """Bright and clear scenes that no weights are trained on before the final ones: they test."""
 
@@ -107,7 +110,7 @@ def pack(samples: Path, folder: Path, records: Path) -> None:
     unlabelled = [samples / name for name in UNLABELLED]
     _make_once(folder / "taught", lambda place: label_folders(unlabelled, place))
     pixels = samples / "glacier_pixels"
-    _make_once(folder / "snowfields", lambda place: write_snowfields(pixels, place, count=8))
+    _make_once(folder / "snowfields", lambda place: write_snowfields(pixels, place, SNOWFIELDS))
     for name in ("taught", "snowfields", *OTHERS):
         table, test = folder / f"{name}.toml", HELD_OUT.get(name, ())
         source = source_of(name, samples, folder)
@@ -134,8 +137,10 @@ def pack_labelled(samples: Path, folder: Path, records: Path, test: Iterable[Pat
         table = folder / f"{name}.toml"
         if len(held_out) < len(images):
             pack_source(records, samples / name, table, held_out)
-        else:
-            write_table(table, held_out)
+            continue
+        if _packed(records, samples / name):
+            check_table(table, held_out, records)
+        write_table(table, held_out)
 
 
 def check_held_out(folder: Path, records: Path, test: Iterable[Path]) -> None:
@@ -171,7 +176,7 @@ def pack_source(
         ValueError: it is packed already, by another table.
     """
     test = tuple(test)
-    if any((records / "geotiff_folder").glob(f"{source.name}-*")):
+    if _packed(records, source):
         check_table(table, test, records)
     write_table(table, test)
     build = partial(geotiff_folder.build, table=table)
@@ -179,6 +184,10 @@ def pack_source(
     if copies:
         build = partial(clouded.build, table=table, copies=copies)
         _build_once(records, "clouded", source, build)
+
+
+def _packed(records: Path, source: Path) -> bool:
+    return any((records / "geotiff_folder").glob(f"{source.name}-*"))
 
 
 def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
@@ -221,12 +230,18 @@ def write_table(path: Path, test: Iterable[str]) -> Path:
 
 
 def check_table(path: Path, test: Iterable[str], records: Path) -> None:
-    """Sees to it that records were packed by the table that would be written now.
+    """Sees to it that the table by which records were packed holds out these scenes.
 
     Raises:
-        ValueError: the table that is there is another, as after images were added or removed.
+        ValueError: it holds out others, as after images were added or removed, or is gone.
     """
-    if path.exists() and path.read_text() != table_text(test):
+    if not path.exists():
+        raise ValueError(
+            f"{path}, which tells the images that {records} holds out, is gone: remove {records} "
+            "and the run that was trained on it"
+        )
+    splits = tomllib.loads(path.read_text())["splits"]
+    if sorted(splits["test"]) != sorted(test):
         raise ValueError(
             f"{path}, by which images are held out, would be another today, so that some would "
             f"test that were trained on: remove {records} and the run that was trained on it"

@@ -9,8 +9,10 @@ from data_prep.geotiff_folder import DEFAULT_TABLE, build, packing
 from data_prep.geotiff_folder.table import read_table
 from permjax import classes
 from permjax.bands import Kind
+from permjax.data import find_datasets
 from permjax.radiometry import dequantise
 from permjax.rasters import open_raster
+from permjax.sensors import select_sensors
 
 CODES = np.repeat([[0, 1, 2, 3, 4, 255]], 40, axis=0).repeat(8, axis=1)
 """Every code of the default table, 40 x 48, in stripes of 8 columns."""
@@ -262,6 +264,20 @@ def test_a_table_of_ones_own_says_what_codes_and_sensors_mean(tmp_path, source, 
     assert built.parent.name == "fields-planetscope_dove"
     [one] = read_all(built)
     assert (one["label"][:40, :48] == classes.CLEAR | classes.THIN_CLOUD).all()
+
+
+def test_a_table_may_name_a_sensor_that_its_user_describes(tmp_path, source, data_dir):
+    labelled_image(source, "a", CODES, shape=CODES.shape, sensor="Kite")
+    table = edited_table(tmp_path, '"PlanetScope" = "planetscope_dove"', '"Kite" = "kite.toml"')
+    with pytest.raises(ValueError, match=r"a\.tif: .*kite\.toml: no such file"):
+        build(data_dir, source, table=table)
+    bands = '[{ name = "red", wavelength_nm = 660, bandwidth_nm = 30 }]'
+    lines = ("[[sensor]]", 'name = "my_kite"', 'title = "My kite"', 'source = "its maker"')
+    (tmp_path / "kite.toml").write_text("\n".join([*lines, "gsd_m = 1", f"bands = {bands}"]))
+    [built] = build(data_dir, source, table=table)
+    assert built.parent.name == "fields-my_kite"
+    sensors = select_sensors([str(tmp_path / "kite.toml")])
+    assert [dataset.path for dataset in find_datasets(data_dir, sensors, "real")] == [built]
 
 
 def test_a_table_may_choose_the_splits(source, data_dir, tmp_path):

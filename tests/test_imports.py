@@ -9,7 +9,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [
-    {"bands", "classes", "pairs", "convolutions", "memory", "messages", "program_cache"},
+    {
+        "bands",
+        "classes",
+        "pairs",
+        "convolutions",
+        "memory",
+        "messages",
+        "program_cache",
+        "locks",
+    },
     {
         "sensors",
         "layers",

@@ -68,6 +68,18 @@ def test_an_added_image_does_not_shift_folds_that_were_packed(source, tmp_path):
         recipe.records_of_fold(1)
 
 
+def test_a_folder_that_has_come_to_be_held_out_whole_is_not_left_in_training(source, tmp_path):
+    """With one image more in the folder before it, its only image tests in another fold."""
+    recipe = Recipe(tmp_path / "recipe", source)
+    for name in ("simulated", "clouded"):
+        (recipe.folder / "records" / name).mkdir(parents=True)
+    recipe.records_of_fold(0)
+    labelled_image(source / samples.LABELLED[1], "zzz", np.zeros((40, 50)))
+    assert samples.folds(source)[source / samples.LABELLED[2] / "ukis0.tif"] == 0
+    with pytest.raises(ValueError, match=r"sentinel2_ukis\.toml.* remove .*records_fold0 and the"):
+        recipe.records_of_fold(0)
+
+
 def stop(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
@@ -135,9 +147,15 @@ def test_the_benchmark_scores_no_fold_that_was_stopped_or_held_others_out(source
     fold_of = samples.folds(source)
     image = next(iter(fold_of))
     stopped_run(tmp_path / "fold0", 250, 700)
+    with pytest.raises(ValueError, match=r"landsat8_biome\.toml.* is gone: remove"):
+        masker_of_folds(tmp_path, fold_of)(image)
+    tables = tmp_path / "tables" / "fold0"
+    for name in samples.LABELLED:
+        test = [p.stem for p, fold in fold_of.items() if fold == 0 and p.parent.name == name]
+        samples.write_table(tables / f"{name}.toml", test)
     with pytest.raises(ValueError, match="fold0 has come to step 250 of 700"):
         masker_of_folds(tmp_path, fold_of)(image)
-    samples.write_table(tmp_path / "tables" / "fold0" / f"{image.parent.name}.toml", ["other"])
+    samples.write_table(tables / f"{image.parent.name}.toml", ["other"])
     with pytest.raises(ValueError, match="would be another today"):
         masker_of_folds(tmp_path, fold_of)(image)
 

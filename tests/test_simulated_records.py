@@ -114,8 +114,8 @@ def test_half_written_data_sets_are_built_again(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_settings_are_refused(
-    tmp_path: Path, arguments: dict[str, int], message: str
+    tmp_path: Path, arguments: dict[str, Any], message: str
 ) -> None:
-    counts = {"train": 1, "validation": 1, "test": 1, **arguments}
+    counts: dict[str, Any] = {"train": 1, "validation": 1, "test": 1, **arguments}
     with pytest.raises(ValueError, match=message):
         build(tmp_path, [LANDSAT8], **counts)

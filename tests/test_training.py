@@ -18,6 +18,7 @@ from permjax.checkpoints import Checkpoints, load_model
 from permjax.config import TrainConfig, load_config, save_config
 from permjax.data import Batch, evaluation_batches, find_datasets
 from permjax.evaluation import evaluate, predictor
+from permjax.locks import locked
 from permjax.losses import change_loss
 from permjax.models import ModelConfig
 from permjax.report import report_run
@@ -152,6 +153,27 @@ def test_a_run_does_not_go_on_with_other_settings(data_dir, tmp_path):
     assert load_config(config.workdir) == config
     moved = config.workdir.rename(tmp_path / "moved")
     train(dataclasses.replace(config, workdir=moved))
+
+
+def test_two_trainings_do_not_go_on_in_one_directory(data_dir, tmp_path):
+    config = dataclasses.replace(TINY, workdir=tmp_path, data_dir=data_dir, steps=2)
+    with (
+        locked(tmp_path / "training.lock", ""),
+        pytest.raises(BlockingIOError, match="another training goes on in it"),
+    ):
+        train(config)
+    assert not (tmp_path / "checkpoints").exists()
+    train(config)
+
+
+def test_a_share_of_nothing_is_told(data_dir, tmp_path, capsys):
+    """It may be mistyped; that simulated scenes have a share is the default, and none is told."""
+    shares = ("simulated=0.5", "fake/landsat5_mt=0.2")
+    config = dataclasses.replace(TINY, workdir=tmp_path, data_dir=data_dir, steps=1, shares=shares)
+    train(config)
+    told = capsys.readouterr().err
+    assert "note: --shares gives fake/landsat5_mt a share, but there is only fake/landsat" in told
+    assert "gives simulated" not in told
 
 
 def test_a_run_from_initial_weights_goes_on_with_their_size(data_dir, tmp_path):

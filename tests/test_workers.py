@@ -11,7 +11,7 @@ from built import assert_same_records, build, metadata, read_all
 from fake_biome import CLEAR, TEST, TRAIN, write_archive, write_original
 
 from data_prep import workers
-from data_prep.locks import locked
+from permjax.locks import locked
 
 NAME = "landsat8_biome"
 ROOT = Path(__file__).parent.parent

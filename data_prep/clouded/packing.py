@@ -26,7 +26,6 @@ from data_prep.simulated.scene import MARGIN
 from data_prep.simulated.simulated_dataset_builder import Records, SimulatedConfig
 from permjax.classes import CLEAR
 from permjax.rasters import read_dn
-from permjax.sensors import SENSORS
 
 # Images of which a smaller part is surely clear would give few labels.
 CLEAR_PART: Final = 0.6
@@ -106,7 +105,7 @@ def _write(
     ]
     config = SimulatedConfig(
         name=name,
-        sensor=images[0].sensor,
+        sensor=images[0].sensor.name,
         settings=settings,
         splits={"train": partial(_records, pool, advance, todo, settings["patch_size"])},
     )
@@ -171,7 +170,7 @@ def _record(copy: Copy, patch_size: int) -> dict[str, Any]:
             scene.read(square),
             copy.label_bits[read_dn(label, 1, square)],
             scene.bands,
-            SENSORS[image.sensor],
+            image.sensor,
             image.gsd_m,
             scene.sun_elevation_deg,
             image.scene_id,

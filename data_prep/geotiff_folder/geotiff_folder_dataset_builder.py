@@ -19,7 +19,7 @@ class FolderConfig(tfds.core.BuilderConfig):
     """One data set of a folder: images of one sensor with the same bands.
 
     Args:
-        sensor: key of `permjax.sensors.SENSORS`.
+        sensor: its name.
         images: of each split, with the label bits uint8 [256] of every code.
         patch_size: side of a patch in pixels.
         advance: called after each patch.

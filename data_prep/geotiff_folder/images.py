@@ -13,7 +13,7 @@ from data_prep.geotiff_folder.table import Table
 from data_prep.patches import Patch, cut_patches
 from permjax.rasters import Scene, open_raster, read_dn
 from permjax.scenes import open_scene
-from permjax.sensors import SENSORS
+from permjax.sensors import Sensor
 
 _LABEL = "_label"
 
@@ -25,7 +25,7 @@ class LabelledImage:
     Args:
         path: the image.
         scene_id: its scene, by the table's pattern.
-        sensor: key of `permjax.sensors.SENSORS`.
+        sensor: by the table.
         surface: its reflectance is that of the surface.
         shadow_labelled: a clear label means that there is no shadow either.
         gsd_m: size of a pixel in metres.
@@ -35,7 +35,7 @@ class LabelledImage:
 
     path: Path
     scene_id: str
-    sensor: str
+    sensor: Sensor
     surface: bool
     shadow_labelled: bool
     gsd_m: float
@@ -75,7 +75,7 @@ def inspect(path: Path, table: Table) -> LabelledImage:
     level = tags.get("level", "")
     try:
         sensor, surface = table.sensor(tags.get("sensor")), table.is_surface(level)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
     with open_pair(path, surface) as (scene, label):
         codes = _codes(label)
@@ -125,7 +125,7 @@ def patches(
                     label=square.label,
                     bands=scene.bands,
                     scene_id=image.scene_id,
-                    sensor=image.sensor,
+                    sensor=image.sensor.name,
                     gsd_m=image.gsd_m,
                     sun_elevation_deg=scene.sun_elevation_deg,
                 ),
@@ -153,8 +153,8 @@ def open_pair(path: Path, surface: bool) -> Iterator[tuple[Scene, DatasetReader]
         yield scene, label
 
 
-def _gsd_m(scene: Scene, sensor: str) -> float:
-    return SENSORS[sensor].gsd_m if np.isnan(scene.gsd_m) else scene.gsd_m
+def _gsd_m(scene: Scene, sensor: Sensor) -> float:
+    return sensor.gsd_m if np.isnan(scene.gsd_m) else scene.gsd_m
 
 
 def _codes(label: DatasetReader) -> set[int]:

@@ -146,7 +146,7 @@ def _builders(
         }
         config = FolderConfig(
             name=name,
-            sensor=images[0].sensor,
+            sensor=images[0].sensor.name,
             images={split: members for split, members in by_split.items() if members},
             patch_size=patch_size,
             advance=lambda: bar.advance(task),
@@ -160,11 +160,11 @@ def data_sets(folder: str, counts: Mapping[LabelledImage, int]) -> dict[str, lis
     """The images of each data set, by its name."""
     groups: dict[tuple[str, tuple], list[LabelledImage]] = {}
     for image in counts:
-        groups.setdefault((image.sensor, image.bands), []).append(image)
+        groups.setdefault((image.sensor.name, image.bands), []).append(image)
     by_size = sorted(groups.items(), key=lambda item: (-sum(counts[i] for i in item[1]), item[0]))
     named: dict[str, list[LabelledImage]] = {}
     for (sensor, _), images in by_size:
-        earlier = sum(members[0].sensor == sensor for members in named.values())
+        earlier = sum(members[0].sensor.name == sensor for members in named.values())
         suffix = f"-{earlier + 1}" if earlier else ""
         named[f"{folder}-{sensor}{suffix}"] = images
     return named

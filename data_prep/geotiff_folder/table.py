@@ -14,7 +14,7 @@ from data_prep.codes import bits_of
 from data_prep.patches import SPLITS, assign_splits
 from permjax.bands import Kind
 from permjax.classes import CloudClass
-from permjax.sensors import SENSORS
+from permjax.sensors import SENSORS, Sensor, read_sensor
 
 DEFAULT_TABLE: Final = Path(__file__).with_name("default.toml")
 
@@ -59,19 +59,22 @@ class Table:
             )
         return dict.fromkeys(scene_ids, "train") | dict(self.splits)
 
-    def sensor(self, tag: str | None) -> str:
-        """The key in `SENSORS` for an image's tag `sensor`.
+    def sensor(self, tag: str | None) -> Sensor:
+        """The sensor that an image's tag `sensor` means.
 
         Raises:
-            ValueError: the table does not know the tag.
+            FileNotFoundError: the table names a TOML file for it that is not there.
+            ValueError: the table does not know the tag, or there is a fault in the TOML file.
         """
         key = self.sensors.get(tag or "", tag)
+        if key is not None and key.endswith(".toml"):
+            return read_sensor(self.path.parent / key)
         if key is None or key not in SENSORS:
             raise ValueError(
                 f"the tag sensor is {tag!r}, which names no sensor: add it to [sensors] of "
-                f"{self.path}"
+                f"{self.path}, as one that `permjax sensors` lists or as a TOML file of yours"
             )
-        return key
+        return SENSORS[key]
 
     def is_surface(self, level: str) -> bool:
         """Whether an image whose tag `level` says so holds surface reflectance.

@@ -23,6 +23,7 @@ from data_prep.patches import SPLITS, prepare, quiet_tfds, record
 from data_prep.simulated.scene import simulate
 from data_prep.simulated.simulated_dataset_builder import Builder, Records, SimulatedConfig
 from data_prep.simulated.weather import frozen
+from permjax.locks import locked
 from permjax.sensors import Sensor
 
 # Scene seeds of the splits never meet, however many patches are asked for, today or later, so a
@@ -64,7 +65,7 @@ def build(
     Raises:
         ValueError: a count, the patch size or the seed cannot be used.
         FileExistsError: a data set is there with other settings.
-        OSError: `data_dir` cannot be written.
+        OSError: `data_dir` cannot be written, or another build goes on in it.
     """
     counts: dict[str, int] = dict(zip(SPLITS, (train, validation, test), strict=True))
     _check(counts, patch_size, seed)
@@ -87,7 +88,8 @@ def build(
     if missing:
         total = len(missing) * sum(counts.values())
         with (
-            writable(Path(data_dir), Builder.name),
+            writable(Path(data_dir), Builder.name) as place,
+            locked(place / ".lock", f"{place}: another build goes on in it"),
             patch_progress("simulating patches", total) as advance,
             all_processors() as pool,
         ):

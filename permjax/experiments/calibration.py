@@ -1,10 +1,12 @@
 """Whether probabilities of cloud mean what they say."""
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from permjax.classes import CLOUD, CloudClass
 from permjax.data import Batch
@@ -16,33 +18,60 @@ from permjax.metrics import answers
 BINS: Final = 10
 
 
+class Calibration:
+    """Sums over pixels of the probability of cloud, thick or thin, in equal bins of it.
+
+    Args:
+        bins: how many.
+    """
+
+    def __init__(self, bins: int = BINS):
+        self.pixels, self.told, self.true = np.zeros((3, bins))
+
+    def add(self, probabilities: NDArray[np.floating], label: NDArray[np.uint8]) -> None:
+        """Counts the pixels whose label surely says cloud or surely not.
+
+        Args:
+            probabilities: `[..., C]`; pixels with a NaN do not count.
+            label: uint8 bits `[...]`.
+        """
+        cloudy, clear = answers(label, CLOUD)
+        answered = (cloudy | clear) & np.isfinite(probabilities).all(-1)
+        seen = probabilities[answered]
+        cloud = seen[:, CloudClass.THICK_CLOUD] + seen[:, CloudClass.THIN_CLOUD]
+        count = len(self.pixels)
+        bins = np.clip((cloud * count).astype(int), 0, count - 1)
+        self.pixels += np.bincount(bins, minlength=count)
+        self.told += np.bincount(bins, cloud, count)
+        self.true += np.bincount(bins, cloudy[answered], count)
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error; NaN without a pixel.
+
+        The mean over pixels of |frequency - mean probability| of the bin of probability in which
+        they lie (Guo et al. 2017, "On Calibration of Modern Neural Networks", here of the one
+        question whether there is cloud). 0 if in every bin cloud is as frequent as it is said.
+        """
+        pixels = self.pixels.sum()
+        return float(np.abs(self.true - self.told).sum() / pixels) if pixels else math.nan
+
+
 def measure_calibration(see: See, batches: Iterable[Batch]) -> dict[str, Any]:
     """How often it is cloud, thick or thin, where a model gives it some probability.
-
-    The expected calibration error is the mean over pixels of |frequency - mean probability| of the
-    bin of probability in which they lie (Guo et al. 2017, "On Calibration of Modern Neural
-    Networks", here of the one question whether there is cloud). 0 if in every bin cloud is as
-    frequent as it is said to be.
 
     Returns:
         of each of `BINS` equal bins the `pixels`, mean `probability` and `frequency`; and `error`.
     """
-    pixels, told, true = np.zeros(BINS), np.zeros(BINS), np.zeros(BINS)
+    sums = Calibration()
     for batch in batches:
-        cloudy, clear = answers(batch.label, CLOUD)
-        answered = cloudy | clear
-        seen = see(batch)[answered]
-        cloud = seen[:, CloudClass.THICK_CLOUD] + seen[:, CloudClass.THIN_CLOUD]
-        bins = np.clip((cloud * BINS).astype(int), 0, BINS - 1)
-        pixels += np.bincount(bins, minlength=BINS)
-        told += np.bincount(bins, cloud, BINS)
-        true += np.bincount(bins, cloudy[answered], BINS)
-    some = np.maximum(pixels, 1)
+        sums.add(see(batch), batch.label)
+    some = np.maximum(sums.pixels, 1)
     return {
-        "pixels": pixels.astype(int).tolist(),
-        "probability": finite(np.where(pixels, told / some, np.nan)),
-        "frequency": finite(np.where(pixels, true / some, np.nan)),
-        "error": finite(np.abs(true - told).sum() / max(pixels.sum(), 1)),
+        "pixels": sums.pixels.astype(int).tolist(),
+        "probability": finite(np.where(sums.pixels, sums.told / some, np.nan)),
+        "frequency": finite(np.where(sums.pixels, sums.true / some, np.nan)),
+        "error": finite(sums.error),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from permjax.checkpoints import Checkpoints, load_model
 from permjax.config import TrainConfig, load_config
-from permjax.data import Dataset, Split, find_datasets
+from permjax.data import Dataset, Split, describe, find_datasets, training_shares
 from permjax.experiments.bands_used import measure_bands, measure_numbers, measure_slides
 from permjax.experiments.calibration import measure_calibration
 from permjax.experiments.embedding import measure_embedding
@@ -16,7 +16,6 @@ from permjax.experiments.measuring import each_probe
 from permjax.experiments.pictures import choose_scenes, draw_scenes
 from permjax.experiments.predicting import See, see_with
 from permjax.experiments.probes import Probe, stream, take_probes
-from permjax.experiments.records import describe
 from permjax.experiments.sections import (
     METHOD,
     tell_calibration,
@@ -114,7 +113,7 @@ def trained_sensors(config: TrainConfig) -> set[str] | None:
         datasets = find_datasets(config.records_dir, sensors, config.data)
     except FileNotFoundError:
         return None
-    return {dataset.sensor for dataset in datasets if len(dataset.records("train"))}
+    return {dataset.sensor for dataset in training_shares(datasets, config)}
 
 
 def _measure(

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from permjax.bands import BandDescription
-from permjax.classes import CLOUD, NO_DATA, CloudClass, decide
+from permjax.classes import CLOUD, NO_DATA, decide, is_cloud
 from permjax.data import Batch
 from permjax.evaluation import label_variety
 from permjax.experiments.parts import finite
@@ -153,8 +153,7 @@ def difference(label: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.n
     """
     surely, surely_not = answers(label, CLOUD)
     answered = surely | surely_not
-    cloudy = (CloudClass.THICK_CLOUD, CloudClass.THIN_CLOUD)
-    right, other_right = (np.isin(codes, cloudy) == surely for codes in (first, second))
+    right, other_right = (is_cloud(codes) == surely for codes in (first, second))
     meaning = np.select(
         [~answered, right & ~other_right, other_right & ~right, first != second], [4, 0, 1, 2], 3
     )

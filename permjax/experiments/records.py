@@ -6,10 +6,8 @@ Axes: N bands.
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from permjax.bands import BandDescription
-from permjax.data import Dataset, Split
+from permjax.data import Dataset, Split, describe
 from permjax.experiments.bands_used import name_bands
 from permjax.experiments.matching import shared_bands
 from permjax.experiments.settings import ThreeWay
@@ -39,12 +37,6 @@ def count_records(datasets: Sequence[Dataset]) -> list[dict[str, Any]]:
         {"name": d.name, "train": len(d.records("train")), "test": len(d.records("test"))}
         for d in datasets
     ]
-
-
-def describe(dataset: Dataset, split: Split) -> BandDescription:
-    """The bands `[N]` that all records of a dataset have; the split must not be empty."""
-    first = dataset.records(split)[0]
-    return BandDescription(*(np.asarray(first[trait]) for trait in BandDescription._fields))
 
 
 def bands_of_other(settings: ThreeWay, datasets: Sequence[Dataset]) -> list[BandDescription]:

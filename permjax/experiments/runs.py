@@ -9,7 +9,7 @@ from pathlib import Path
 
 from permjax.checkpoints import Checkpoints
 from permjax.config import CONFIG_FILE, TrainConfig, load_config, require_same, save_config
-from permjax.data import Dataset, find_datasets
+from permjax.data import Dataset, find_datasets, find_simulated
 from permjax.experiments.matching import instruments
 from permjax.experiments.records import require_records, require_scenes
 from permjax.experiments.settings import BOTH, ThreeWay
@@ -57,31 +57,20 @@ def prepare_records(settings: ThreeWay) -> list[Dataset]:
 
 def _simulate_missing(settings: ThreeWay, sensors: Sequence[Sensor]) -> None:
     """Simulate scenes of the sensors that have none; errors as in `prepare_records`."""
-    there = _simulated(settings.records_dir, sensors)
+    there = find_simulated(settings.records_dir, sensors)
     require_scenes(settings, there)
     if {dataset.sensor for dataset in there}.issuperset(sensor.name for sensor in sensors):
         return
     command = [sys.executable, "-m", "data_prep.build", "simulated"]
     command += [f"--data_dir={settings.records_dir}"]
     command += [f"--sensors={','.join(_words(settings))}"]
-    # Nothing is tuned, so one validation scene, the least, is simulated.
-    command += [
-        f"--train={settings.scenes}",
-        "--validation=1",
-        f"--test={settings.scenes // 2}",
-    ]
+    # Nothing is tuned.
+    command += [f"--train={settings.scenes}", "--validation=0", f"--test={settings.scenes // 2}"]
     if subprocess.run(command, check=False).returncode:
         raise ChildProcessError(
             "the scenes were not simulated; `python -m data_prep.build` runs in a checkout of "
             "permjax"
         )
-
-
-def _simulated(data_dir: Path, sensors: Sequence[Sensor]) -> list[Dataset]:
-    try:
-        return find_datasets(data_dir, sensors, "simulated")
-    except FileNotFoundError:
-        return []
 
 
 def _words(settings: ThreeWay) -> dict[str, str]:
