@@ -1,10 +1,11 @@
-"""Writes the newest weights of a run into the package, or elsewhere, as masking reads them.
+"""Writes the newest weights of a run into the package, as masking reads them.
 
 `python -m permjax.export_weights --workdir=RUN --name=NAME`. Their card, `card.md` beside them, is
 written by hand: it must tell what the new weights were trained and measured on.
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -21,14 +22,17 @@ from permjax.weights import PRETRAINED, read_trained_on, write_weights
 
 
 def export_weights(
-    workdir: Path, name: str, folder: Path = PRETRAINED, halfway: bool = False
+    workdir: Path,
+    name: str,
+    folder: Annotated[Path, tyro.conf.Suppress] = PRETRAINED,
+    halfway: bool = False,
 ) -> None:
     """Write the newest weights of a run as plain arrays.
 
     Args:
         workdir: directory of the run whose newest checkpoint is taken; its records must be there.
         name: of the weights, as mask files give it.
-        folder: where to write; in the package if not given.
+        folder: where to write.
         halfway: write the mean of these weights and of those that the run started from.
     """
     model = averaging.halfway(workdir) if halfway else load_model(workdir)

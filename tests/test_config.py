@@ -64,6 +64,12 @@ def test_initial_weights_and_records_are_found_from_any_folder(tmp_path, monkeyp
     assert parse(TrainConfig, ["--init=pretrained"]).init == "pretrained"
 
 
+def test_a_sensor_of_ones_own_is_found_from_any_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--sensors=mine.toml,landsat"]
+    assert parse(TrainConfig, words).sensors == (str(tmp_path / "mine.toml"), "landsat")
+
+
 def test_other_settings_than_those_of_the_run_are_refused(tmp_path):
     save_config(TrainConfig(workdir=tmp_path, steps=77))
     with pytest.raises(ValueError, match=r"steps is 77 and not 99.*another --workdir"):
@@ -107,6 +113,7 @@ def test_contradictions_are_refused(settings, message):
     [
         ("train.py", "--sensors=landsta", "did you mean 'landsat'"),
         ("train.py", "--steps=0", "steps must be at least 1"),
+        ("train.py", "--init=nowhere", "no run in"),
         ("train.py", "--batch=3", "--batch"),
         ("eval.py", "--sensors=sentinel", "no run in"),
     ],

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +19,7 @@ from permjax.rasters import open_raster
 from permjax.scenes import open_scene
 from permjax.sensors import SENSORS
 
-REAL_SCENES = Path(__file__).parents[2] / "shared" / "data" / "scenes"
+REAL_SCENES = Path(os.environ.get("PERMJAX_SAMPLES", "no samples")) / "scenes"
 REFLECTANCE, SURFACE, KELVIN = Kind
 
 
@@ -173,7 +174,7 @@ def test_bands_must_share_one_grid(tmp_path):
 # --- A real scene -------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not REAL_SCENES.is_dir(), reason="needs the real samples beside the checkout")
+@pytest.mark.skipif(not REAL_SCENES.is_dir(), reason="PERMJAX_SAMPLES names no such folder")
 @pytest.mark.parametrize(
     ("product", "corner", "shape"),
     [
@@ -190,7 +191,7 @@ def test_real_landsat_lies_where_its_mtl_says(product, corner, shape):
         assert xy(scene.transform, 0, shape[1] - 1) == (558_000, corner[1])
 
 
-@pytest.mark.skipif(not REAL_SCENES.is_dir(), reason="needs the real samples beside the checkout")
+@pytest.mark.skipif(not REAL_SCENES.is_dir(), reason="PERMJAX_SAMPLES names no such folder")
 def test_real_landsat_radiometry_by_hand():
     """Factors and sun elevation as they stand in the two MTL files."""
     sine = np.sin(np.radians(48.24450155))

@@ -1,3 +1,4 @@
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -15,7 +16,7 @@ from permjax.scenes import open_scene
 from permjax.sensors import SENSORS
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-REAL = Path(__file__).parents[2] / "shared" / "data" / "safe_metadata"
+REAL = Path(os.environ.get("PERMJAX_SAMPLES", "no samples")) / "safe_metadata"
 REFLECTANCE, SURFACE, _ = Kind
 
 
@@ -183,7 +184,7 @@ def test_windows_are_parts_of_the_whole_on_every_grid(tmp_path, gsd_m):
 # --- Real metadata ------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="needs the real samples beside the checkout")
+@pytest.mark.skipif(not REAL.is_dir(), reason="PERMJAX_SAMPLES names no such folder")
 @pytest.mark.parametrize(
     ("start", "offset", "zenith_deg", "epsg"),
     [

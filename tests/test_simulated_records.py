@@ -12,10 +12,12 @@ from data_prep.patches import record
 from data_prep.simulated import build, simulate, virtual_sensor
 from data_prep.simulated.building import scene_seed
 from data_prep.simulated.weather import draw
+from permjax.config import TrainConfig
 from permjax.sensors import SENSORS
 from tests.fake_weather import (
     LANDSAT8,
 )
+from train import simulate_missing
 
 
 def read(directory: Path, split: str) -> Sequence[dict[str, Any]]:
@@ -75,6 +77,16 @@ def test_frozen_scenes_are_those_with_snow_or_ice_and_no_others(tmp_path: Path) 
     with_snow = {s for s, climate in climates.items() if climate.biome == "ice" or climate.snow}
     assert len(scenes) == 3
     assert scenes == with_snow
+
+
+def test_training_takes_the_records_that_are_there(
+    built: tuple[Path, list[Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data_dir, directories = built
+    config = TrainConfig(data_dir=data_dir, simulated_scenes=99)
+    simulate_missing(config, [LANDSAT8])
+    assert len(read(directories[0], "train")) == 2
+    assert "scenes of 1 of 1 sensors are there" in capsys.readouterr().err
 
 
 def test_what_is_built_stays_and_other_settings_are_refused(
