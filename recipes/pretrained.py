@@ -23,31 +23,26 @@ from recipes.runs import finished
 
 COMMON: Final[dict[str, Any]] = {
     "data": "all",
+    "patch_size": 128,
+    "batch_size": 8,
     "band_slots": (4, 8, 13),
     "save_every": 250,
 }
-# Many small squares a step: few large ones are so few scenes that what is rare, as clear ice, is
-# forgotten between one batch with it and the next.
 BASE: Final[dict[str, Any]] = {
-    "steps": 7000,
-    "patch_size": 64,
-    "batch_size": 32,
-    "learning_rate": 2e-3,
+    "steps": 16000,
+    "learning_rate": 1.5e-3,
     "shares": (
-        "simulated/virtual=0.12",
-        "simulated/frozen=0.16",
-        "simulated=0.16",
-        "clouded=0.21",
-        "geotiff_folder/taught=0.2",
+        "simulated/virtual=0.13",
+        "simulated/frozen=0.13",
+        "simulated=0.17",
+        "clouded=0.23",
+        "geotiff_folder/taught=0.21",
         "geotiff_folder/snowfields=0.05",
     ),
 }
-LARGE: Final[dict[str, Any]] = {"patch_size": 128, "batch_size": 16}
-"""Squares of the later stages, in which a shadow and its cloud have room."""
-WIDE: Final[dict[str, Any]] = LARGE | {"steps": 1250, "learning_rate": 7e-4}
-FINE: Final[dict[str, Any]] = LARGE | {
-    "steps": 250,
-    "learning_rate": 5e-4,
+FINE: Final[dict[str, Any]] = {
+    "steps": 500,
+    "learning_rate": 6e-4,
     "shares": (
         "simulated/virtual=0.08",
         "simulated/frozen=0.12",
@@ -101,13 +96,9 @@ class Recipe:
         """Trains on all but the images labelled by hand that test.
 
         That is simulated scenes, simulated clouds over real ground, labels of the teacher,
-        snowfields, and images labelled by eye or automatically, `HELD_OUT` left out. First on
-        small squares, then on large ones.
+        snowfields, and images labelled by eye or automatically, `HELD_OUT` left out.
         """
-        records = self.folder / "records"
-        self._train("narrow", records, BASE)
-        start = {"init": str(finished(self.folder / "narrow"))}
-        self._train("base", records, BASE | WIDE | start)
+        self._train("base", self.folder / "records", BASE)
 
     def folds(self) -> None:
         """Goes on from the base five times, a fifth of the labelled images held out each time."""
