@@ -101,7 +101,7 @@ def test_no_weights(tmp_path):
 
 
 def test_export_tells_of_a_missing_run(tmp_path):
-    words = ["--workdir", str(tmp_path / "absent"), "--name=x", "--folder", str(tmp_path)]
+    words = ["--workdir", str(tmp_path / "absent"), "--name=x"]
     done = subprocess.run(
         [sys.executable, "-m", "permjax.export_weights", *words],
         capture_output=True,
