@@ -111,9 +111,9 @@ def trained_sensors(config: TrainConfig) -> set[str] | None:
     try:
         sensors = select_sensors(config.sensors)
         datasets = find_datasets(config.records_dir, sensors, config.data)
+        return {dataset.sensor for dataset in training_shares(datasets, config)}
     except FileNotFoundError:
         return None
-    return {dataset.sensor for dataset in training_shares(datasets, config)}
 
 
 def _measure(
